@@ -1,0 +1,88 @@
+"""What every layout gives: it recognises itself and decodes batches into samples."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...backends.base import DatasetInfo, RecordBatch, RowBatch, Table
+from ..options import Options
+from ..sample import Fault, SampleBatch
+
+ACCEPT = 14 / 16
+"""Share of sampled records that must agree before a layout is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What readers of a layout do, as far as severities depend on it.
+
+    Attributes
+    ----------
+    caffe
+        Caffe reads it: one shape a batch, one number of channels, labels held in float32.
+    fixed_shape
+        Readers need one shape; otherwise images are resized or cropped by the loader.
+    key_numbers
+        Keys are numbered by the writer without holes, so that a hole means a skipped sample.
+    labelled
+        Samples carry a class label of their own (a whole set without is worth a warning).
+    """
+
+    caffe: bool = False
+    fixed_shape: bool = False
+    key_numbers: bool = True
+    labelled: bool = False
+
+
+class Layout(ABC):
+    """How records become samples. Instances are small and picklable: one travels to each worker."""
+
+    name: ClassVar[str]
+    """The name in reports and for ``--layout``."""
+    title: ClassVar[str]
+    """One line: what it is and who writes it."""
+    traits: ClassVar[Traits] = Traits()
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def opening_faults(self) -> Sequence[Fault]:
+        """Faults of the set as a whole that show before any record is read (rows that differ in number)."""
+        return ()
+
+
+class RecordLayout(Layout):
+    """A layout of key-value records."""
+
+    @classmethod
+    @abstractmethod
+    def agrees(cls, sample: RecordBatch) -> Sequence[bool]:
+        """For each sampled record: does it fit this layout? Total: any bytes give an answer, never an exception."""
+
+    @abstractmethod
+    def decode(self, batch: RecordBatch) -> SampleBatch:
+        """Decode a batch. Total: what does not fit becomes a `Fault`, never an exception."""
+
+
+class RowLayout(Layout):
+    """A layout of HDF5 datasets. Made from the datasets' descriptions; `None` from `recognise` if they don't fit."""
+
+    @classmethod
+    @abstractmethod
+    def recognise(cls, datasets: Sequence[DatasetInfo], options: Options) -> RowLayout | None:
+        """The layout for these datasets, or ``None``."""
+
+    @abstractmethod
+    def tables(self) -> Sequence[Table]:
+        """Which datasets are read together, in report order; every dataset that can be looked at is in one."""
+
+    def not_looked_at(self) -> Sequence[tuple[str, str]]:
+        """Datasets that are in no table, each with the reason."""
+        return ()
+
+    @abstractmethod
+    def decode(self, batch: RowBatch) -> SampleBatch:
+        """Decode a batch of rows of one of the tables."""

@@ -1,0 +1,55 @@
+"""What a scan is asked for. Small, frozen and picklable: it travels to the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .finding import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of a scan; the defaults are those of ``datascan check``.
+
+    Attributes
+    ----------
+    select, ignore
+        Rule names or families (the word before the first dash); empty ``select`` means every rule.
+    severities
+        Rule name to severity, in place of the rule's own.
+    fail_on
+        Findings at or above it make the verdict ``fail``; ``None`` means never.
+    num_classes
+        Labels must be below it; ``None`` where it is not known.
+    ignore_labels
+        Label values that training skips (Caffe's ``ignore_label``).
+    batch_size
+        Records a training batch takes in store order.
+    crop
+        Side of the training crop in pixels.
+    extreme
+        Largest magnitude that is not called extreme.
+    max_pixels
+        Images that declare more pixels are not decoded.
+    max_findings
+        Findings kept per rule; the rest is counted.
+    limit
+        Only the first so many records are read.
+    sample
+        Share of the records to look at, 0 < sample <= 1; every (1/sample)-th record in store order.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+    fail_on: Severity | None = Severity.ERROR
+    num_classes: int | None = None
+    ignore_labels: tuple[int, ...] = ()
+    batch_size: int | None = None
+    crop: int | None = None
+    extreme: float = 1e6
+    max_pixels: int = 1 << 28
+    max_findings: int = 1000
+    limit: int | None = None
+    sample: float | None = None

@@ -1,0 +1,245 @@
+"""Reports: what was found, what was looked at, and the verdict that follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal
+
+from ..backends.errors import DatascanError
+from .finding import Finding, Severity
+from .version import __version__
+
+SCHEMA = "datascan/1"
+Verdict = Literal["pass", "fail", "incomplete"]
+
+
+class ExitCode(IntEnum):
+    """How a run ended. Of several sources the gravest wins: 130 > 4 > 3 > 1 > 0."""
+
+    CLEAN = 0
+    FINDINGS = 1
+    USAGE = 2
+    NOT_LOOKED = 3
+    BUG = 4
+    INTERRUPTED = 130
+
+
+class FindingsError(DatascanError):
+    """Raised by `Report.raise_for_findings`; ``report`` is the report."""
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """A rule (or a dataset) that was not looked at, and why."""
+
+    rule: str
+    reason: str
+
+    def to_dict(self) -> dict[str, str]:
+        """The entry of ``coverage.not_run``."""
+        return {"rule": self.rule, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much was looked at.
+
+    ``seen`` records were read and checked; ``unreadable`` could not be given back by the store; ``complete`` is
+    ``False`` when anything else was left out, for the ``reasons`` given (a limit, an interruption, a crashed rule).
+    """
+
+    seen: int = 0
+    unreadable: int = 0
+    complete: bool = True
+    reasons: tuple[str, ...] = ()
+    not_run: tuple[NotRun, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``coverage`` of the JSON report."""
+        return {
+            "seen": self.seen,
+            "unreadable": self.unreadable,
+            "complete": self.complete,
+            "reasons": list(self.reasons),
+            "not_run": [entry.to_dict() for entry in self.not_run],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What was scanned. ``store`` and ``layout`` are ``None`` where it could not be opened."""
+
+    path: str
+    store: str | None = None
+    layout: str | None = None
+    records: int | None = None
+    bytes: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``source`` of the JSON report."""
+        return {
+            "path": self.path,
+            "store": self.store,
+            "layout": self.layout,
+            "records": self.records,
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What differs from run to run: date (ISO 8601, UTC), duration and workers. Nothing else in a report does."""
+
+    started: str
+    seconds: float
+    workers: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``run`` of the JSON report."""
+        return {"started": self.started, "seconds": self.seconds, "workers": self.workers}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """The report of one source.
+
+    ``findings`` are in store order, those of the set as a whole first; ``omitted`` counts, per rule, the findings
+    beyond ``--max-findings``, by severity; ``error`` says why the source could not be looked at, if it could not.
+    """
+
+    source: SourceInfo
+    coverage: Coverage
+    findings: tuple[Finding, ...] = ()
+    omitted: dict[str, dict[Severity, int]] = field(default_factory=dict)
+    statistics: dict[str, Any] = field(default_factory=dict)
+    run: RunInfo = RunInfo("", 0.0, 1)
+    fail_on: Severity | None = Severity.ERROR
+    error: str | None = None
+    interrupted: bool = False
+    crashed: bool = False
+
+    def count(self, severity: Severity) -> int:
+        """Findings of a severity, the omitted ones included."""
+        kept = sum(finding.severity is severity for finding in self.findings)
+        return kept + sum(counts.get(severity, 0) for counts in self.omitted.values())
+
+    def rule_count(self, rule: str) -> int:
+        """Findings of a rule, the omitted ones included."""
+        kept = sum(finding.rule == rule for finding in self.findings)
+        return kept + sum(self.omitted.get(rule, {}).values())
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is a finding at or above ``fail_on``."""
+        return self.fail_on is not None and any(
+            self.count(severity) for severity in Severity if severity >= self.fail_on
+        )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of this source alone.
+
+        Findings outrank a scan that was only asked to look at a part; an interruption, a bug and a source that
+        could not be opened outrank findings.
+        """
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        if self.crashed:
+            return ExitCode.BUG
+        if self.error is not None:
+            return ExitCode.NOT_LOOKED
+        if self.failed:
+            return ExitCode.FINDINGS
+        return ExitCode.CLEAN if self.coverage.complete else ExitCode.NOT_LOOKED
+
+    @property
+    def verdict(self) -> Verdict:
+        """``fail`` with findings at or above ``fail_on``, ``incomplete`` if anything was left out, else ``pass``."""
+        if self.failed:
+            return "fail"
+        return "pass" if self.exit_code is ExitCode.CLEAN else "incomplete"
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of the JSON report's ``reports``."""
+        return {
+            "source": self.source.to_dict(),
+            "coverage": self.coverage.to_dict(),
+            "counts": {s.value: self.count(s) for s in (Severity.ERROR, Severity.WARNING, Severity.INFO)},
+            "omitted": {rule: sum(counts.values()) for rule, counts in sorted(self.omitted.items())},
+            "findings": [finding.to_dict() for finding in self.findings],
+            "statistics": self.statistics,
+            "error": self.error,
+            "run": self.run.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The report of a whole run: one `SourceReport` for each source, in the order given."""
+
+    reports: Sequence[SourceReport]
+
+    def __iter__(self) -> Iterator[Finding]:
+        for report in self.reports:
+            yield from report.findings
+
+    def __len__(self) -> int:
+        return sum(len(report.findings) for report in self.reports)
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The gravest of the sources' exit codes."""
+        return max((report.exit_code for report in self.reports), default=ExitCode.NOT_LOOKED)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gravest of the sources' verdicts."""
+        verdicts = {report.verdict for report in self.reports}
+        if "fail" in verdicts:
+            return "fail"
+        return "incomplete" if "incomplete" in verdicts or not verdicts else "pass"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON report, schema ``datascan/1``."""
+        return {
+            "schema": SCHEMA,
+            "tool": {"name": "datascan", "version": __version__},
+            "exit_code": int(self.exit_code),
+            "verdict": self.verdict,
+            "reports": [report.to_dict() for report in self.reports],
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The JSON report as text; NaN and infinities never occur in it."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+
+    def raise_for_findings(self) -> None:
+        """Raise `FindingsError` unless everything was looked at and nothing at or above ``fail_on`` was found."""
+        if self.exit_code is ExitCode.CLEAN:
+            return
+        reasons = [
+            f"{report.source.path}: {report.error or _sentence(report)}"
+            for report in self.reports
+            if report.exit_code is not ExitCode.CLEAN
+        ]
+        raise FindingsError("; ".join(reasons) or "nothing was scanned", self)
+
+
+def _sentence(report: SourceReport) -> str:
+    counts = ", ".join(
+        f"{report.count(severity)} {severity.value}{'s' if report.count(severity) != 1 else ''}"
+        for severity in (Severity.ERROR, Severity.WARNING)
+        if report.count(severity)
+    )
+    left_out = "" if report.coverage.complete else "not all of it was looked at"
+    return "; ".join(part for part in (counts, left_out) if part) or "not looked at"

@@ -1,0 +1,77 @@
+"""What every rule is: a name, a severity, documentation and two hooks."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..finding import Finding, Location, Severity
+from ..layouts.base import Traits
+from ..options import Options
+from ..sample import SampleBatch
+from ..summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule may know of the scan besides the samples."""
+
+    options: Options
+    layout: str
+    store: str
+    traits: Traits
+
+
+class Rule(ABC):
+    """One thing looked for. The docstring is the rule's page (``datascan rules NAME``).
+
+    A rule holds no state of the data: what must be remembered over the whole set is in the `Summary`, which
+    merges, so that partitions can be scanned anywhere.
+    """
+
+    name: ClassVar[str]
+    severity: ClassVar[Severity]
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.options = context.options
+
+    @property
+    def family(self) -> str:
+        """The word before the first dash."""
+        return self.name.partition("-")[0]
+
+    def not_run(self) -> str | None:
+        """Why this rule can't run in this scan (an option that it needs is missing), ``None`` if it can."""
+        return None
+
+    def check(self, samples: SampleBatch) -> Iterator[Finding]:
+        """Findings of one batch, in row order. By default: the decoder's faults that carry this rule's name."""
+        for fault in samples.faults_of(self.name):
+            location = (
+                Location(dataset=fault.dataset, element=fault.element, offset=fault.offset)
+                if fault.row is None
+                else samples.location(fault.row, dataset=fault.dataset, element=fault.element, offset=fault.offset)
+            )
+            severity = None if fault.severe else min(self.severity, Severity.WARNING)
+            yield self.finding(fault.message, location, severity, fault.data)
+
+    def finish(self, summary: Summary) -> Iterator[Finding]:
+        """Findings of the set as a whole, from what all partitions gave together.
+
+        Locations carry the absolute position as ``index``; the key is looked up afterwards where it is ``None``.
+        """
+        yield from ()
+
+    def finding(
+        self,
+        message: str,
+        location: Location | None = None,
+        severity: Severity | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> Finding:
+        """A finding of this rule; the user's ``--severity`` wins over both severities."""
+        chosen = self.options.severities.get(self.name, severity or self.severity)
+        return Finding(self.name, chosen, message, location or Location(), data or {})

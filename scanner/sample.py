@@ -1,0 +1,223 @@
+"""Samples: what a layout makes of a batch. Columns, so that rules can check a batch with a few numpy calls.
+
+Everything in a `SampleBatch` names its records by *row*: the record's place in the batch, from 0. Not every row
+has an image, an array, a label: a reserved key (``num-samples``) has none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends.base import Batch, RecordBatch
+from ..backends.columns import BytesColumn
+from .finding import Location
+
+Rows = NDArray[np.int64]
+Colour = Literal["BGR", "RGB", "GREY"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What decoding found wrong, before any rule looks: the rule of that name reports it.
+
+    ``row`` is ``None`` for a fault of the set as a whole. ``severe`` ``False`` asks for a warning where the
+    rule's own severity is an error.
+    """
+
+    row: int | None
+    rule: str
+    message: str
+    dataset: str | None = None
+    element: tuple[int, ...] | None = None
+    offset: int | None = None
+    severe: bool = True
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayBlock:
+    """Equal-shaped arrays of several records, stacked.
+
+    Attributes
+    ----------
+    name
+        ``data`` for a Datum's payload, the dataset's path for HDF5.
+    rows
+        ``(n,)`` rows of the batch, ascending.
+    values
+        ``(n, ...)`` in the stored dtype; may be a read-only view.
+    axes
+        The sample's axes: ``CHW``, ``HWC``, ``HW``, or empty where they have no such meaning.
+    colour
+        Order of the channels where the array is an image.
+    """
+
+    name: str
+    rows: Rows
+    values: NDArray[Any]
+    axes: str = ""
+    colour: Colour | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one record's array."""
+        return tuple(self.values.shape[1:])
+
+    @property
+    def channel_axis(self) -> int | None:
+        """Axis of ``values`` that holds the channels, ``None`` where there is none."""
+        return self.axes.index("C") + 1 if "C" in self.axes else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSums:
+    """Exact sums of one image's pixels, per channel: ``(channels,)`` each."""
+
+    count: int
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What looking at one encoded image found. Pixels are not kept.
+
+    Attributes
+    ----------
+    format
+        ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP``, ``TIFF``, or ``None`` where the bytes are none of them.
+    width, height, channels
+        From the header, ``None`` where it could not be read. ``channels`` is 1 grey, 2 grey + alpha, 3 colour,
+        4 colour + alpha or CMYK (see ``mode``, Pillow's name for it).
+    faults
+        ``row`` is ``None`` here; the layout puts in the record's row.
+    sums
+        Statistics in the decoder's channel order (RGB), ``None`` where no pixels could be decoded in full.
+    orientation
+        EXIF orientation 1..8, 1 where there is none.
+    """
+
+    format: str | None
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+    mode: str | None = None
+    orientation: int = 1
+    faults: tuple[Fault, ...] = ()
+    sums: ChannelSums | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSample:
+    """One encoded image of a batch: ``dataset`` is the HDF5 path it stands in, ``name`` its role otherwise."""
+
+    row: int
+    facts: ImageFacts
+    dataset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelBlock:
+    """Labels of several records.
+
+    ``values`` is ``(n,)`` for one label a record, ``(n, k)`` for a row of k (one-hot, multi-label, targets);
+    integer, bool or float as stored. ``missing`` are the rows that should have a label and have none.
+    """
+
+    name: str
+    rows: Rows
+    values: NDArray[Any]
+    missing: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """Text labels of several records, as stored bytes."""
+
+    name: str
+    rows: Rows
+    texts: BytesColumn
+
+
+@dataclass(frozen=True, slots=True)
+class BoxBlock:
+    """Bounding boxes: ``rows`` repeats a record's row for each of its boxes.
+
+    ``corners`` is ``(n, 4)`` float32: xmin, ymin, xmax, ymax as fractions of the image. ``labels`` is ``(n,)``
+    int64; ``instances`` is ``(n,)`` int64: the box's number within its record.
+    """
+
+    rows: Rows
+    corners: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    instances: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TwinBlock:
+    """Numbered keys of one kind, where each number must exist in every kind (``image-%09d``, ``label-%09d``)."""
+
+    kind: str
+    rows: Rows
+    numbers: NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class SampleBatch:
+    """A decoded batch.
+
+    Attributes
+    ----------
+    batch
+        The records or rows themselves.
+    sample_rows
+        Rows that are samples; the others are reserved keys or lone halves of a pair. Rules of the set (labels,
+        shapes, duplicates) count these.
+    contents, content_rows
+        The bytes that make two samples equal (the payload without label and key) and their rows; ``None`` where
+        equality means nothing.
+    count_claims
+        What reserved keys say of the number of samples: ``(row, claimed)``.
+    """
+
+    batch: Batch
+    sample_rows: Rows
+    faults: list[Fault] = field(default_factory=list)
+    arrays: list[ArrayBlock] = field(default_factory=list)
+    images: list[ImageSample] = field(default_factory=list)
+    labels: list[LabelBlock] = field(default_factory=list)
+    texts: list[TextBlock] = field(default_factory=list)
+    boxes: list[BoxBlock] = field(default_factory=list)
+    twins: list[TwinBlock] = field(default_factory=list)
+    contents: BytesColumn | None = None
+    content_rows: Rows | None = None
+    count_claims: list[tuple[int, int]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def key(self, row: int) -> bytes | None:
+        """The record's key, ``None`` for rows of HDF5."""
+        return bytes(self.batch.keys[row]) if isinstance(self.batch, RecordBatch) else None
+
+    def location(
+        self,
+        row: int,
+        *,
+        dataset: str | None = None,
+        element: tuple[int, ...] | None = None,
+        offset: int | None = None,
+    ) -> Location:
+        """Where a row is; the index is its position in the partition."""
+        return Location(self.key(row), int(self.batch.positions[row]), dataset, element, offset)
+
+    def faults_of(self, rule: str) -> Iterator[Fault]:
+        """The faults that a rule reports."""
+        return (fault for fault in self.faults if fault.rule == rule)
