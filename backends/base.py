@@ -247,6 +247,18 @@ class Store(ABC):
     def find(self, key: bytes) -> tuple[int | None, memoryview] | None:
         """The position (``None`` where it is not known cheaply) and value of the record with this key."""
 
+    def keys_at(self, partition: Partition, positions: Sequence[int]) -> dict[int, bytes]:
+        """The keys of some positions of a partition; unreadable ones are missing. Reads the partition once."""
+        wanted = set(positions)
+        found: dict[int, bytes] = {}
+        for part in self.read(partition):
+            if isinstance(part, RecordBatch):
+                for row in np.flatnonzero(np.isin(part.positions, positions)).tolist():
+                    found[int(part.positions[row])] = bytes(part.keys[row])
+                if len(found) == len(wanted):
+                    break
+        return found
+
     def closing_damage(self, records_read: int) -> Sequence[Damage]:
         """Called once after all partitions were read: counts that do not fit, a store that changed meanwhile."""
         return ()

@@ -1,1 +1,19 @@
 """The scanner: finds what is wrong in training inputs before the training does."""
+
+from __future__ import annotations
+
+from .api import check
+from .finding import Finding, Location, Severity
+from .report import FindingsError, Report, SourceReport
+from .version import __version__
+
+__all__ = [
+    "Finding",
+    "FindingsError",
+    "Location",
+    "Report",
+    "Severity",
+    "SourceReport",
+    "__version__",
+    "check",
+]

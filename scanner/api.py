@@ -1,0 +1,150 @@
+"""The Python face of ``datascan check``. Importing it is cheap: numpy and the stores are loaded by the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from os import PathLike, fspath
+from typing import TypedDict, Unpack
+
+from ..backends.errors import StoreError, UsageError
+from .finding import Severity
+from .options import Options
+from .progress import Progress
+from .report import Coverage, Report, SourceInfo, SourceReport
+
+
+class OptionFields(TypedDict, total=False):
+    """The fields of `Options` as keywords; severities may be given by name (``"warning"``)."""
+
+    select: tuple[str, ...]
+    ignore: tuple[str, ...]
+    severities: Mapping[str, Severity | str]
+    fail_on: Severity | str | None
+    num_classes: int | None
+    ignore_labels: tuple[int, ...]
+    batch_size: int | None
+    crop: int | None
+    extreme: float
+    max_pixels: int
+    max_findings: int
+    limit: int | None
+    sample: float | None
+
+
+def check(
+    *sources: str | PathLike[str],
+    backend: str | None = None,
+    database: str | None = None,
+    layout: str | None = None,
+    jobs: int | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    **options: Unpack[OptionFields],
+) -> Report:
+    """Scan data sets and report what is wrong in them.
+
+    A source that can't be looked at does not end the others: its report says why (``report.reports[i].error``).
+
+    Parameters
+    ----------
+    sources
+        Paths of LMDB or LevelDB folders, LMDB or HDF5 files, or lists of HDF5 files.
+    backend, database, layout
+        What the sources are, where it must not be recognised from their bytes.
+    jobs
+        Worker processes, all cores by default; the report is the same for any number.
+    executor
+        Any `concurrent.futures.Executor` to use instead.
+    progress
+        Called in this process as the scan goes on.
+    options
+        See `Options`.
+
+    Raises
+    ------
+    UsageError
+        An option that makes no sense.
+
+    Examples
+    --------
+    >>> from datascan.scanner import check
+    >>> report = check("train_lmdb", num_classes=1000)  # doctest: +SKIP
+    >>> report.raise_for_findings()  # doctest: +SKIP
+    """
+    from .scan import scan_source
+
+    if not sources:
+        raise UsageError("no source given; name at least one data set")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"jobs is {jobs}; at least one worker is needed")
+    chosen = make_options(**options)
+    reports: list[SourceReport] = []
+    for source in sources:
+        try:
+            reports.append(
+                scan_source(
+                    fspath(source),
+                    chosen,
+                    backend=backend,
+                    database=database,
+                    layout=layout,
+                    jobs=jobs,
+                    executor=executor,
+                    progress=progress,
+                )
+            )
+        except StoreError as exc:
+            reports.append(not_looked_at(fspath(source), exc, chosen))
+        if reports[-1].interrupted:
+            break
+    return Report(tuple(reports))
+
+
+def make_options(**fields: Unpack[OptionFields]) -> Options:
+    """Checked `Options` from keywords.
+
+    Raises
+    ------
+    UsageError
+        A value that makes no sense, alone or with another.
+    """
+    severities = {rule: _severity(level) for rule, level in fields.pop("severities", {}).items()}
+    fail_on = fields.pop("fail_on", Severity.ERROR)
+    options = Options(
+        **fields,  # type: ignore[arg-type]  # the fields that are left have the same types
+        severities=severities,
+        fail_on=None if fail_on is None else _severity(fail_on),
+    )
+    for name in ("num_classes", "batch_size", "crop", "max_pixels", "limit"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}; it must be at least 1")
+    if options.max_findings < 0:
+        raise UsageError(f"max_findings is {options.max_findings}; it must not be negative")
+    if not options.extreme > 0:
+        raise UsageError(f"extreme is {options.extreme}; it must be above 0")
+    if options.sample is not None and not 0 < options.sample <= 1:
+        raise UsageError(f"sample is {options.sample}; it is a share of the records, above 0 and at most 1")
+    if options.sample is not None and options.limit is not None:
+        raise UsageError("limit and sample were both given; choose one")
+    return options
+
+
+def _severity(level: Severity | str) -> Severity:
+    if isinstance(level, Severity):
+        return level
+    try:
+        return Severity(level.lower())
+    except ValueError:
+        raise UsageError(f"no severity {level!r}; there are error, warning and info") from None
+
+
+def not_looked_at(path: str, error: StoreError, options: Options) -> SourceReport:
+    """The report of a source that could not be opened."""
+    return SourceReport(
+        source=SourceInfo(path),
+        coverage=Coverage(complete=False, reasons=("the source could not be looked at",)),
+        fail_on=options.fail_on,
+        error=str(error),
+    )

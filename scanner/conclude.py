@@ -1,0 +1,180 @@
+"""The end of a scan: whole-set rules, the store's last word, absolute locations, the report."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from ..backends.base import Partition, Store
+from .finding import Finding, Location, Severity
+from .partial import Partial
+from .plan import Plan
+from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport
+from .rules import instantiate
+from .rules.base import Rule
+from .worker import Checker
+
+
+@dataclass(slots=True)
+class Scanned:
+    """Merged partial reports, and which positions of the scan each partition spans."""
+
+    total: Partial
+    spans: list[tuple[int, Partition]] = field(default_factory=list)
+    interrupted: bool = False
+
+    def merge(self, partition: Partition, partial: Partial) -> None:
+        """Take in the next partition in store order."""
+        self.spans.append((self.total.positions, partition))
+        self.total.merge(partial)
+
+    def partition_at(self, position: int) -> tuple[int, Partition] | None:
+        """Where the partition of a position starts, and which it is."""
+        number = bisect_right(self.spans, position, key=lambda span: span[0])
+        return self.spans[number - 1] if number else None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the report is made of."""
+
+    scanned: Scanned
+    findings: tuple[Finding, ...]
+    not_run: tuple[NotRun, ...] = ()
+
+
+def conclude(store: Store, plan: Plan, scanned: Scanned) -> Outcome:
+    """Run the rules of the whole set, ask the store for its last word, and make every location absolute."""
+    total = scanned.total
+    not_run: list[NotRun] = []
+    if not scanned.interrupted:
+        rules = instantiate(plan.rules, plan.context)
+        if total.unreadable and any(rule.name == "record-key-gap" for rule in rules):
+            rules = [rule for rule in rules if rule.name != "record-key-gap"]
+            not_run.append(NotRun("record-key-gap", "records lost to damage leave holes of their own"))
+        for rule in rules:
+            _finish(rule, total)
+        _last_word(store, plan, rules, total)
+    order = {name: number for number, name in enumerate(plan.rules)}
+    findings = sorted(total.findings, key=lambda finding: _place(finding, order))
+    return Outcome(scanned, tuple(_located(store, scanned, findings)), tuple(not_run))
+
+
+def _finish(rule: Rule, total: Partial) -> None:
+    try:
+        for finding in rule.finish(total.summary):
+            total.findings.add(finding)
+    except Exception as exc:
+        total.crashes.setdefault(rule.name, f"{type(exc).__name__}: {exc}")
+
+
+def _last_word(store: Store, plan: Plan, rules: list[Rule], total: Partial) -> None:
+    if plan.context.options.limit is not None:
+        return
+    checker = Checker(plan.choice.layout, rules, plan.context.options)
+    for damage in store.closing_damage(total.positions):
+        checker.note(damage)
+    total.unreadable += checker.partial.unreadable
+    total.findings.merge(checker.partial.findings, 0)
+
+
+def _place(finding: Finding, order: dict[str, int]) -> tuple[int, int, tuple[int, ...], str]:
+    """Sort key: the set as a whole first, then store order; rules in the order of the registry."""
+    location = finding.location
+    return (
+        -1 if location.index is None else location.index,
+        order.get(finding.rule, len(order)),
+        location.element or (),
+        finding.message,
+    )
+
+
+# ---- locations ----
+
+
+def _located(store: Store, scanned: Scanned, findings: list[Finding]) -> Iterable[Finding]:
+    """Findings with the key, or the dataset and row, that their position in the scan stands for."""
+    keys = _missing_keys(store, scanned, findings)
+    extents = scanned.total.extents
+    starts = [sum(count for _, count in extents[:number]) for number in range(len(extents))]
+    for finding in findings:
+        location = finding.location
+        if location.index is None or not extents:
+            yield finding
+            continue
+        number = max(bisect_right(starts, location.index) - 1, 0)
+        table = extents[number][0]
+        if table.columns:
+            yield replace(
+                finding,
+                location=replace(
+                    location,
+                    index=location.index - starts[number],
+                    dataset=location.dataset or table.columns[0],
+                ),
+                data={**finding.data, "file": table.file} if table.file else finding.data,
+            )
+        else:
+            yield replace(finding, location=_keyed(location, keys))
+
+
+def _keyed(location: Location, keys: dict[int, bytes]) -> Location:
+    if location.key is None and location.index in keys:
+        return replace(location, key=keys[location.index])
+    return location
+
+
+def _missing_keys(store: Store, scanned: Scanned, findings: list[Finding]) -> dict[int, bytes]:
+    """Keys of positions that whole-set rules named; only the partitions that hold them are read again."""
+    wanted: dict[int, tuple[Partition, list[int]]] = {}
+    for finding in findings:
+        location = finding.location
+        span = None if location.index is None or location.key is not None else scanned.partition_at(location.index)
+        if span is None or span[1].table.columns or location.index is None:
+            continue
+        wanted.setdefault(span[0], (span[1], []))[1].append(location.index - span[0])
+    found: dict[int, bytes] = {}
+    for start, (partition, positions) in sorted(wanted.items()):
+        found.update((start + position, key) for position, key in store.keys_at(partition, positions).items())
+    return found
+
+
+# ---- report ----
+
+
+def source_report(store: Store, plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
+    """The report of a source that was opened."""
+    total, options = outcome.scanned.total, plan.context.options
+    reasons = [*plan.reasons, *(f"{name} crashed: {text.splitlines()[-1]}" for name, text in total.crashes.items())]
+    if outcome.scanned.interrupted:
+        reasons.append("interrupted")
+    crashed = tuple(NotRun(name, text) for name, text in total.crashes.items())
+    claimed = store.records_claimed
+    return SourceReport(
+        source=SourceInfo(
+            plan.source.path,
+            store.name,
+            plan.choice.layout.name,
+            total.positions if claimed is None else max(claimed, total.positions),
+            store.size_bytes,
+        ),
+        coverage=Coverage(
+            total.seen, total.unreadable, not reasons, tuple(reasons), plan.not_run + outcome.not_run + crashed
+        ),
+        findings=outcome.findings,
+        omitted=_omitted(total),
+        statistics=total.summary.statistics(),
+        run=run,
+        fail_on=options.fail_on,
+        interrupted=outcome.scanned.interrupted,
+        crashed=bool(total.crashes),
+    )
+
+
+def _omitted(total: Partial) -> dict[str, dict[Severity, int]]:
+    omitted: dict[str, dict[Severity, int]] = defaultdict(dict)
+    for rule, counts in sorted(total.findings.omitted.items()):
+        omitted[rule] = dict(counts)
+    return dict(omitted)

@@ -1,0 +1,94 @@
+"""Partial reports: what one partition gave, small, picklable, and merging with its neighbours in store order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from ..backends.base import Table
+from .finding import Finding, Severity
+from .options import Options
+from .summary import Summary
+
+
+class FindingLog:
+    """Findings in the order they came, at most ``cap`` for each rule; the rest is counted by severity."""
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.kept: dict[str, list[Finding]] = defaultdict(list)
+        self.omitted: dict[str, dict[Severity, int]] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding, or count it."""
+        kept = self.kept[finding.rule]
+        if len(kept) < self.cap:
+            kept.append(finding)
+        else:
+            self._omit(finding.rule, finding.severity, 1)
+
+    def _omit(self, rule: str, severity: Severity, count: int) -> None:
+        counts = self.omitted.setdefault(rule, {})
+        counts[severity] = counts.get(severity, 0) + count
+
+    def merge(self, later: FindingLog, offset: int) -> None:
+        """Take in the findings of what follows; their positions move by ``offset``."""
+        for findings in later.kept.values():
+            for finding in findings:
+                self.add(finding.shifted(offset))
+        for rule, counts in later.omitted.items():
+            for severity, count in counts.items():
+                self._omit(rule, severity, count)
+
+    def __iter__(self) -> Iterator[Finding]:
+        for findings in self.kept.values():
+            yield from findings
+
+
+class Partial:
+    """What one partition gave, or several neighbours together.
+
+    Attributes
+    ----------
+    extents
+        ``(table, positions)`` in store order: turns a position of the whole scan into a table and its row.
+    seen, unreadable
+        Records that were checked, and records that the store could not give back.
+    bytes_read
+        Bytes of keys and values, for progress.
+    crashes
+        Rule name (or ``layout``) to the exception's text: a bug of ours, never silent.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.findings = FindingLog(options.max_findings)
+        self.summary = Summary(options)
+        self.extents: list[tuple[Table, int]] = []
+        self.seen = 0
+        self.unreadable = 0
+        self.bytes_read = 0
+        self.crashes: dict[str, str] = {}
+
+    @property
+    def positions(self) -> int:
+        """Positions spanned by all extents."""
+        return sum(positions for _, positions in self.extents)
+
+    def extend(self, table: Table, positions: int) -> None:
+        """Note that some more positions of a table have been passed."""
+        if self.extents and self.extents[-1][0] == table:
+            positions += self.extents.pop()[1]
+        self.extents.append((table, positions))
+
+    def merge(self, later: Partial) -> None:
+        """Take in the partial report of what follows in store order."""
+        offset = self.positions
+        self.findings.merge(later.findings, offset)
+        self.summary.merge(later.summary, offset)
+        for table, positions in later.extents:
+            self.extend(table, positions)
+        self.seen += later.seen
+        self.unreadable += later.unreadable
+        self.bytes_read += later.bytes_read
+        for name, text in later.crashes.items():
+            self.crashes.setdefault(name, text)
