@@ -185,6 +185,8 @@ class SampleBatch:
         equality means nothing.
     count_claims
         What reserved keys say of the number of samples: ``(row, claimed)``.
+    value_kinds
+        Where the layout can't decode values: what they look like (``jpeg``, ``pickle protocol 4``), counted.
     """
 
     batch: Batch
@@ -199,6 +201,7 @@ class SampleBatch:
     contents: BytesColumn | None = None
     content_rows: Rows | None = None
     count_claims: list[tuple[int, int]] = field(default_factory=list)
+    value_kinds: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.batch)
