@@ -178,7 +178,8 @@ class DatasetInfo:
 
     ``kind`` is ``numeric`` (bool, enum and complex apart), ``bool``, ``enum``, ``complex``, ``bytes`` (variable-
     length uint8, opaque), ``text`` (fixed or variable-length strings), ``compound`` or ``other`` (references and
-    the like). ``shape`` is ``None`` for an Empty dataset. ``attributes`` holds short scalar attributes as text.
+    the like). ``shape`` is ``None`` for an Empty dataset and where asking for it would open other files.
+    ``reason`` says why a dataset is not ``readable`` (a missing filter, data outside of the file).
     """
 
     path: str
@@ -190,6 +191,7 @@ class DatasetInfo:
     chunks: tuple[int, ...] | None = None
     readable: bool = True
     file: str | None = None
+    reason: str = ""
 
 
 class Store(ABC):
