@@ -1,0 +1,117 @@
+"""A file that is only ever read: no lock, no map, no access time where the system lets us leave it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import StoreError, StoreNotFound
+
+_MOST_BUFFERS = 512  # Linux takes 1024 buffers a call
+
+
+class ReadOnlyFile:
+    """A regular file, read at given offsets.
+
+    Raises
+    ------
+    StoreNotFound
+        No such file, or it may not be read.
+    StoreError
+        A folder, FIFO, socket or device: opening one of these could block or have effects.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = -1
+        self._descriptor = _open(path)
+        mode = os.fstat(self._descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            self.close()
+            raise StoreError(f"{path} is not a regular file but {_kind(mode)}: give the path of a data file")
+
+    @property
+    def size_bytes(self) -> int:
+        """The file's size now: it may grow or shrink while it is open."""
+        return os.fstat(self._descriptor).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes; fewer only at the end of the file. Raises OSError where the medium fails."""
+        parts = []
+        while length > 0 and (part := os.pread(self._descriptor, length, offset)):
+            parts.append(part)
+            offset, length = offset + len(part), length - len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_into(self, target: NDArray[np.uint8], offset: int) -> int:
+        """Fill a contiguous array; gives the number of bytes there were. Raises OSError where the medium fails."""
+        view = memoryview(target.reshape(-1))  # type: ignore[arg-type]  # numpy's stubs know of buffers from 3.12 on
+        done = 0
+        while done < len(view) and (count := os.preadv(self._descriptor, [view[done:]], offset + done)):
+            done += count
+        return done
+
+    def scatter(self, targets: Sequence[NDArray[np.uint8]], offset: int) -> int:
+        """Fill arrays one after the other with what follows ``offset``; gives the number of bytes there were."""
+        done = 0
+        for first in range(0, len(targets), _MOST_BUFFERS):
+            group = targets[first : first + _MOST_BUFFERS]
+            wanted = sum(target.nbytes for target in group)
+            count = os.preadv(self._descriptor, group, offset + done)  # type: ignore[arg-type]
+            if count < wanted:  # a signal or the end of the file: go on one by one
+                count = 0
+                for target in group:
+                    got = self.read_into(target, offset + done + count)
+                    count += got
+                    if got < target.nbytes:
+                        return done + count
+            done += count
+        return done
+
+    def prefetch(self, offset: int, length: int) -> None:
+        """Tell the system that a range will be read soon."""
+        if length > 0:
+            os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+
+    def close(self) -> None:
+        """Close it. Twice does no harm."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _open(path: Path) -> int:
+    # Without O_NONBLOCK opening a FIFO waits for a writer; on a regular file it means nothing.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        try:
+            return os.open(path, flags | getattr(os, "O_NOATIME", 0))
+        except PermissionError:  # O_NOATIME is for the file's owner only
+            return os.open(path, flags)
+    except FileNotFoundError as exc:
+        raise StoreNotFound(f"no such file: {path}") from exc
+    except PermissionError as exc:
+        raise StoreNotFound(f"no permission to read {path}") from exc
+    except (OSError, ValueError) as exc:
+        raise StoreError(f"cannot open {path}: {exc}") from exc
+
+
+def _kind(mode: int) -> str:
+    for test, name in (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+    ):
+        if test(mode):
+            return name
+    return "something else"
