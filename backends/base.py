@@ -179,7 +179,8 @@ class DatasetInfo:
     ``kind`` is ``numeric`` (bool, enum and complex apart), ``bool``, ``enum``, ``complex``, ``bytes`` (variable-
     length uint8, opaque), ``text`` (fixed or variable-length strings), ``compound`` or ``other`` (references and
     the like). ``shape`` is ``None`` for an Empty dataset and where asking for it would open other files.
-    ``reason`` says why a dataset is not ``readable`` (a missing filter, data outside of the file).
+    ``reason`` says why a dataset is not ``readable`` (a missing filter, data outside of the file); it is empty for
+    a compound whose fields are all listed beside it, as ``path.field``.
     """
 
     path: str
