@@ -1,1 +1,66 @@
-"""To be described."""
+"""The command line: options in, objects out.
+
+A command's module is loaded when it is asked for, and loads the scanner when it runs: ``--help`` waits for neither.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+
+import click
+
+from ..version import __version__
+from .session import Session
+
+COMMANDS = ("check", "show", "rules", "demo")
+"""Module of this package and function in it, both of the command's name."""
+
+
+class Commands(click.Group):
+    """The commands, each imported when it is looked up."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, ``None`` where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it; what is no command gets the nearest ones, or ``check`` where it is a path."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS)
+            hint = f"did you mean {near[0]!r}?" if near else f"to scan a data set: datascan check {name}"
+            ctx.fail(f"there is no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 nothing found, 1 findings, 2 usage, 3 could not look at everything, 4 a bug in datascan, "
+    "130 interrupted.",
+)
+@click.version_option(__version__, message="datascan %(version)s")
+@click.option("--debug", is_flag=True, help="Show tracebacks of datascan's own bugs (also: DATASCAN_DEBUG=1).")
+@click.pass_context
+def datascan(ctx: click.Context, debug: bool) -> None:
+    """Find broken records in LMDB, LevelDB and HDF5 training data before the training does.
+
+    datascan reads every record, names those that would spoil a training run, and says where they are, why it
+    matters and what to do. It never writes to a data set, and never executes what it reads.
+    """
+    session = ctx.ensure_object(Session)
+    session.debug = session.debug or debug
+    if ctx.invoked_subcommand is None:
+        ctx.fail("no command given; to scan a data set: datascan check PATH")

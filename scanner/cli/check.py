@@ -1,0 +1,156 @@
+"""``datascan check``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import params
+from .session import Session
+
+EXAMPLES = """
+\b
+Examples:
+  datascan check train_lmdb
+  datascan check train_lmdb val_lmdb --num-classes 1000 --crop 224
+  datascan check train.h5 --select value,label --fail-on warning
+  datascan check train_lmdb --ignore record-duplicate --severity image-constant=error
+  datascan check train_lmdb --sample 0.01                # a first look at a large set
+  datascan check train_lmdb --quiet --output json=report.json   # in a pipeline
+
+\b
+Exit codes:
+  0  looked at everything asked for, and nothing at or above --fail-on
+  1  findings at or above --fail-on
+  2  an option that makes no sense; nothing was read
+  3  could not look, or not at all of it
+  4  a bug in datascan; the partial report is still written
+  130  interrupted; the partial report is written, marked incomplete
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Scan data sets and say which records are broken.")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=params.paths)
+@click.option(
+    "--backend",
+    type=click.Choice(["lmdb", "leveldb", "hdf5"]),
+    help="The store, where it must not be recognised from its bytes.",
+)
+@click.option("--database", metavar="NAME", help="The named database inside an LMDB.  [default: the unnamed one]")
+@click.option("--layout", metavar="NAME", help="How records are encoded.  [default: recognised from the first records]")
+@click.option(
+    "--select",
+    metavar="NAMES",
+    multiple=True,
+    callback=params.names,
+    help="Only these rules or families (value, label, ...); a comma list, repeatable.  [default: all]",
+)
+@click.option(
+    "--ignore",
+    metavar="NAMES",
+    multiple=True,
+    callback=params.names,
+    help="Not these rules or families; wins over --select.",
+)
+@click.option(
+    "--severity",
+    "severities",
+    metavar="RULE=LEVEL",
+    multiple=True,
+    callback=params.levels,
+    help="Report a rule as error, warning or info; repeatable.  [default: the rule's own]",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([*params.LEVELS, "never"]),
+    default="error",
+    show_default=True,
+    help="Findings at or above it make the verdict FAIL.",
+)
+@click.option(
+    "--num-classes", metavar="N", type=click.IntRange(1), help="Labels must be below N.  [default: not checked]"
+)
+@click.option(
+    "--ignore-label",
+    "ignore_labels",
+    metavar="N",
+    type=int,
+    multiple=True,
+    help="A label value that the training skips; repeatable.",
+)
+@click.option(
+    "--batch-size", metavar="N", type=click.IntRange(1), help="Records in a training batch, for label-sorted."
+)
+@click.option(
+    "--crop", metavar="N", type=click.IntRange(1), help="Side of the training crop; smaller images are errors."
+)
+@click.option(
+    "--extreme",
+    metavar="X",
+    type=click.FloatRange(0, min_open=True),
+    default=1e6,
+    show_default=True,
+    callback=params.number,
+    help="Magnitudes beyond X are called extreme.",
+)
+@click.option(
+    "--max-pixels",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1 << 28,
+    show_default=True,
+    help="Images that declare more pixels are not decoded.",
+)
+@click.option(
+    "--max-findings",
+    metavar="N",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="Findings kept for each rule; the rest is counted.",
+)
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Only the first N records; the report says that it is incomplete.",
+)
+@click.option(
+    "--sample",
+    metavar="FRACTION",
+    type=click.FloatRange(0, 1, min_open=True),
+    callback=params.number,
+    help="Only this share of the records, evenly spread (0.01 is every hundredth).",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Worker processes; the report is the same for any number.  [default: one for each core]",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    metavar="FORMAT[=FILE]",
+    multiple=True,
+    help="text or json, to a file or to standard output; repeatable.  [default: text]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Text says nothing of sources that passed, and no progress is shown.")
+@click.option(
+    "--no-progress", is_flag=True, help="Show no progress. There is none unless standard error is a terminal."
+)
+@params.colour_option
+@params.debug_option
+@click.pass_obj
+def check(session: Session, sources: tuple[str, ...], **given: Any) -> int:
+    """Read every record of the data sets and report what is wrong, where, why it matters and what to do.
+
+    SOURCE is an LMDB or LevelDB folder, an LMDB or HDF5 file, or a list of HDF5 files. Nothing is ever written to a
+    source. A source that can't be looked at does not keep the others from being scanned.
+    """
+    from .check_run import run_check
+
+    return run_check(session, sources, given)

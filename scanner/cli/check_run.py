@@ -1,0 +1,164 @@
+"""What ``datascan check`` does once its options are understood: scan source after source, write the reports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from ...backends.errors import UsageError
+from ..api import OptionFields, check, make_options
+from ..complain import complain_of_bug, complain_with_traceback, describe
+from ..options import Options
+from ..progress import progress_bar
+from ..render import RENDERERS, Style
+from ..report import Coverage, Report, SourceInfo, SourceReport
+from .outputs import Output, OutputFile, parse_outputs, refuse_sources
+from .rule_names import check_names, names_of
+from .session import CannotWrite, Session
+from .terminal import WIDEST, stdout_style
+
+
+def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]) -> int:
+    """Scan, write the reports, and give the exit code."""
+    outputs = parse_outputs(given["outputs"])
+    fields = option_fields(given)
+    options = make_options(**fields)
+    with ExitStack() as stack:
+        files: list[tuple[Output, OutputFile]] = []
+        for output in outputs:
+            if output.file is not None:
+                refuse_sources(output.file, sources)
+                files.append((output, OutputFile(output.file)))
+                stack.callback(files[-1][1].close)
+        scans = Scans(session, fields, options, given)
+        report = Report(tuple(scans.scan_all(sources)))
+        write_reports(report, outputs, files, given, session)
+    crashes = [*scans.crashes, *("a part of the scan crashed" for one in report.reports if one.crashed)]
+    if crashes:
+        complain_of_bug(crashes[0])
+    return int(report.exit_code)
+
+
+def option_fields(given: Mapping[str, Any]) -> OptionFields:
+    """The fields of `Options` from the command line's words.
+
+    Raises
+    ------
+    UsageError
+        An unknown rule, ``--limit`` together with ``--sample``.
+    """
+    if given["limit"] is not None and given["sample"] is not None:
+        raise UsageError("--limit and --sample were both given; choose one")
+    return {
+        "select": check_names(given["select"], "--select"),
+        "ignore": check_names(given["ignore"], "--ignore"),
+        "severities": {
+            rule: level for name, level in given["severities"].items() for rule in names_of(name, "--severity")
+        },
+        "fail_on": None if given["fail_on"] == "never" else given["fail_on"],
+        "num_classes": given["num_classes"],
+        "ignore_labels": given["ignore_labels"],
+        "batch_size": given["batch_size"],
+        "crop": given["crop"],
+        "extreme": given["extreme"],
+        "max_pixels": given["max_pixels"],
+        "max_findings": given["max_findings"],
+        "limit": given["limit"],
+        "sample": given["sample"],
+    }
+
+
+class Scans:
+    """Scans one source after the other; whatever happens to one, it has a report, and so have the others."""
+
+    def __init__(self, session: Session, fields: OptionFields, options: Options, given: Mapping[str, Any]) -> None:
+        self.session = session
+        self.fields = fields
+        self.options = options
+        self.given = given
+        self.crashes: list[str] = []
+
+    def scan_all(self, sources: Sequence[str]) -> list[SourceReport]:
+        """A report for each source, also for those that an interruption left out."""
+        reports: list[SourceReport] = []
+        for source in sources:
+            if reports and reports[-1].interrupted:
+                reports.append(
+                    self._left_out(source, "not looked at: the run was interrupted before", interrupted=True)
+                )
+            else:
+                reports.append(self._scan(source, first=not reports))
+        return reports
+
+    def _scan(self, source: str, first: bool) -> SourceReport:
+        given = self.given
+        try:
+            with progress_bar(source, sys.stderr, not (given["quiet"] or given["no_progress"])) as bar:
+                (report,) = check(
+                    source,
+                    backend=given["backend"],
+                    database=given["database"],
+                    layout=given["layout"],
+                    jobs=given["jobs"],
+                    progress=bar,
+                    **self.fields,
+                ).reports
+            return report
+        except KeyboardInterrupt:
+            return self._left_out(source, "interrupted before the first record", interrupted=True)
+        except UsageError as exc:
+            if first:  # an hour of scanning other sources is not thrown away for one that the options do not fit
+                raise
+            return self._left_out(source, str(exc))
+        except Exception as exc:
+            if self.session.debug:
+                complain_with_traceback(exc)
+            self.crashes.append(describe(exc))
+            return self._left_out(
+                source, f"the scan crashed, which is a bug in datascan: {describe(exc)}", crashed=True
+            )
+
+    def _left_out(self, source: str, why: str, *, interrupted: bool = False, crashed: bool = False) -> SourceReport:
+        return SourceReport(
+            source=SourceInfo(source),
+            coverage=Coverage(complete=False, reasons=(why,)),
+            fail_on=self.options.fail_on,
+            error=why,
+            interrupted=interrupted,
+            crashed=crashed,
+        )
+
+
+def write_reports(
+    report: Report,
+    outputs: Sequence[Output],
+    files: Sequence[tuple[Output, OutputFile]],
+    given: Mapping[str, Any],
+    session: Session,
+) -> None:
+    """Write every report; one that can't be written does not keep the others from it.
+
+    Raises
+    ------
+    CannotWrite
+        The first that could not be written.
+    """
+    failures: list[CannotWrite] = []
+    for output in outputs:
+        if output.file is None:
+            style = stdout_style(given["color"], given["quiet"])
+            try:
+                session.write(partial(RENDERERS[output.format], report, style=style))
+            except CannotWrite as exc:
+                failures.append(exc)
+    for output, file in files:
+        style = Style(WIDEST, given["color"] == "always", given["quiet"])
+        try:
+            file.write(partial(RENDERERS[output.format], report, style=style))
+        except CannotWrite as exc:
+            failures.append(exc)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,74 @@
+"""Option values: parsed, and refused with a message that says what would do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from .session import Session
+
+LEVELS = ("error", "warning", "info")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Comma lists of a repeated option in one, each name once."""
+    found = tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+    if values and not found:
+        raise click.BadParameter("no name given; 'datascan rules' lists them", ctx, param)
+    return found
+
+
+def levels(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """``RULE=LEVEL`` of a repeated option: rule or family to level; the last one wins."""
+    chosen = {}
+    for value in values:
+        rule, _, level = (part.strip() for part in value.partition("="))
+        if not rule or level.lower() not in LEVELS:
+            raise click.BadParameter(
+                f"{value!r} is not RULE=LEVEL with a level of {', '.join(LEVELS)} (value-nan=warning)", ctx, param
+            )
+        chosen[rule] = level.lower()
+    return chosen
+
+
+def number(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """A number; NaN passes any test of a range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number", ctx, param)
+    return value
+
+
+def paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths of sources, as given."""
+    for value in values:
+        if not value or "\0" in value:
+            raise click.BadParameter(f"{value!r} is no path; name an LMDB, LevelDB or HDF5 data set", ctx, param)
+    return values
+
+
+def debug_option(command: F) -> F:
+    """``--debug`` behind a command's name as well as before it."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.ensure_object(Session).debug = True
+
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, callback=remember, help="Show tracebacks of datascan's own bugs."
+    )(command)
+
+
+def colour_option(command: F) -> F:
+    """``--color``."""
+    return click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Colours: auto means on a terminal, unless NO_COLOR or FORCE_COLOR is set.",
+    )(command)

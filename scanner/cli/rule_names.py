@@ -1,0 +1,33 @@
+"""Rule names as people type them: rules and families, with the nearest ones for a slip of the finger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from ...backends.errors import UsageError
+from ..rules import RULES
+
+
+def names_of(name: str, said_by: str) -> list[str]:
+    """The rules that a name stands for: itself, or all of a family.
+
+    Raises
+    ------
+    UsageError
+        No such rule or family; the message starts with ``said_by``, the option that it was given to.
+    """
+    rules = [rule.name for rule in RULES]
+    families = list(dict.fromkeys(rule.partition("-")[0] for rule in rules))
+    if name in rules:
+        return [name]
+    if name in families:
+        return [rule for rule in rules if rule.partition("-")[0] == name]
+    near = get_close_matches(name, [*rules, *families], 3, 0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(families)}"
+    raise UsageError(f"{said_by}: no rule or family {name!r}; {hint} ('datascan rules' lists all)")
+
+
+def check_names(names: Iterable[str], option: str) -> tuple[str, ...]:
+    """The names as they are, if every one is a rule or a family."""
+    return tuple(name for name in names if names_of(name, option))

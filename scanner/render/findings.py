@@ -1,0 +1,109 @@
+"""Findings for a terminal: grouped by rule and severity, the first places of each, why it matters, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..finding import Finding, Severity
+from ..printable import clip, fill, key_text, pad, printable, width
+from ..report import SourceReport
+from .numbers import counted
+from .pages import FIX, WHY, Page
+from .style import Style
+
+MESSAGE_COLUMNS = 32
+"""A message that has less room beside its place goes on a line of its own."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Findings of one rule and severity; ``omitted`` were counted and not kept."""
+
+    rule: str
+    severity: Severity
+    findings: list[Finding] = field(default_factory=list)
+    omitted: int = 0
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return len(self.findings) + self.omitted
+
+
+def grouped(report: SourceReport) -> list[Group]:
+    """Groups in order of severity, then of their number; findings in store order."""
+    groups: dict[tuple[str, Severity], Group] = {}
+    for finding in report.findings:
+        key = (finding.rule, finding.severity)
+        groups.setdefault(key, Group(*key)).findings.append(finding)
+    for rule, counts in report.omitted.items():
+        for severity, count in counts.items():
+            groups.setdefault((rule, severity), Group(rule, severity)).omitted += count
+    return sorted(groups.values(), key=lambda group: (-group.severity.weight, -group.count, group.rule))
+
+
+def group_lines(group: Group, style: Style, page: Page | None) -> Iterator[str]:
+    """A group: its name and number, the first places, why and fix where the page is given."""
+    severity = style.paint(group.severity.value, group.severity.value)
+    yield f"{severity}  {style.paint(printable(group.rule), 'name')}  {counted(group.count, 'finding')}"
+    shown = group.findings[: style.places]
+    yield from place_lines(shown, style)
+    if more := group.count - len(shown):
+        text = f"and {more:,} more" if shown else f"{more:,} counted"
+        text += f", {group.omitted:,} of them beyond --max-findings" if group.omitted else ""
+        yield "  " + style.paint(text, "dim")
+    for word, title in (("why", WHY), ("fix", FIX)) if page else ():
+        text = printable(page.brief(title)) if page else ""
+        for number, line in enumerate(fill(text, style.width - 7)):
+            yield f"  {style.paint(pad('' if number else word, 3), 'dim')}  {line}"
+
+
+def place_lines(findings: list[Finding], style: Style) -> Iterator[str]:
+    """One finding a line in columns: position, key or dataset, message."""
+    numbers = [position(finding) for finding in findings]
+    names = [clip(name(finding), max(style.width * 2 // 5, 16)) for finding in findings]
+    number_columns, name_columns = max(map(width, numbers), default=0), max(map(width, names), default=0)
+    indent = 2 + (number_columns + 2 if number_columns else 0) + (name_columns + 2 if name_columns else 0)
+    for finding, number, title in zip(findings, numbers, names, strict=True):
+        head = "  "
+        head += pad(number, number_columns, right=True) + "  " if number_columns else ""
+        head += style.paint(title, "name") + " " * (name_columns - width(title) + 2) if name_columns else ""
+        message = printable(finding.message) + message_tail(finding)
+        if style.width - indent >= MESSAGE_COLUMNS or not (number_columns or name_columns):
+            first, *others = fill(message, style.width - indent) or [""]
+            yield head + first
+            yield from (" " * indent + line for line in others)
+        else:
+            yield head
+            yield from ("      " + line for line in fill(message, style.width - 6))
+
+
+def position(finding: Finding) -> str:
+    """``#37`` for a record, ``row 37`` for a row, ``line 12`` in a text file, empty for the set as a whole."""
+    location = finding.location
+    if location.line is not None:
+        return f"line {location.line}"
+    if location.index is None:
+        return ""
+    return f"row {location.index}" if location.dataset is not None else f"#{location.index}"
+
+
+def name(finding: Finding) -> str:
+    """Key, or dataset with its file, and the element in brackets."""
+    location = finding.location
+    text = ""
+    if location.key is not None:
+        text = key_text(location.key)
+    elif location.dataset is not None:
+        text = printable(location.dataset)
+        if isinstance(file := finding.data.get("file"), str):
+            text = f"{printable(file)}:{text}"
+    if location.element is not None:
+        text += "[" + ", ".join(map(str, location.element)) + "]"
+    return text
+
+
+def message_tail(finding: Finding) -> str:
+    """The byte offset, for who wants to look with a hex editor."""
+    return "" if finding.location.offset is None else f" (at byte {finding.location.offset:,})"
