@@ -47,6 +47,10 @@ class Rule(ABC):
         """Why this rule can't run in this scan (an option that it needs is missing), ``None`` if it can."""
         return None
 
+    def left_out(self) -> str | None:
+        """What this rule can't look at although it runs, and why: listed with the rules that were not run."""
+        return None
+
     def check(self, samples: SampleBatch) -> Iterator[Finding]:
         """Findings of one batch, in row order. By default: the decoder's faults that carry this rule's name."""
         for fault in samples.faults_of(self.name):
