@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .contents import ContentSummary
 from .keys import KeySummary
+from .kinds import KindSummary
 from .labels import LabelSummary
 from .shapes import ShapeSummary
 from .total import Summary
@@ -13,6 +14,7 @@ from .values import Moments, ValueSummary
 __all__ = [
     "ContentSummary",
     "KeySummary",
+    "KindSummary",
     "LabelSummary",
     "Moments",
     "ShapeSummary",

@@ -9,6 +9,7 @@ from ..sample import SampleBatch
 from .base import SummaryPart
 from .contents import ContentSummary
 from .keys import KeySummary
+from .kinds import KindSummary
 from .labels import LabelSummary
 from .shapes import ShapeSummary
 from .twins import TwinSummary
@@ -18,33 +19,39 @@ from .values import ValueSummary
 class Summary:
     """What one or several partitions gave together.
 
-    ``samples`` counts rows that are samples; ``tables`` lists ``(table, positions)`` in order, so that a position
-    of the whole scan can be turned into a table and its row.
+    ``records`` counts all rows, ``samples`` those that are samples; ``damages`` counts what the store could not
+    give back or says of itself that is not so (whoever reads the store adds to it).
     """
 
     def __init__(self, options: Options) -> None:
+        self.records = 0
         self.samples = 0
+        self.damages = 0
         self.labels = LabelSummary(options)
         self.shapes = ShapeSummary(options)
         self.values = ValueSummary(options)
         self.keys = KeySummary(options)
         self.contents = ContentSummary(options)
         self.twins = TwinSummary(options)
+        self.kinds = KindSummary(options)
 
     @property
     def parts(self) -> tuple[SummaryPart, ...]:
         """The parts, in the order of the statistics."""
-        return (self.labels, self.shapes, self.values, self.keys, self.contents, self.twins)
+        return (self.labels, self.shapes, self.values, self.keys, self.contents, self.twins, self.kinds)
 
     def add(self, samples: SampleBatch) -> None:
         """Take in a batch."""
+        self.records += len(samples)
         self.samples += len(samples.sample_rows)
         for part in self.parts:
             part.add(samples)
 
     def merge(self, later: Summary, offset: int) -> None:
         """Take in what follows in store order; its positions move by ``offset``."""
+        self.records += later.records
         self.samples += later.samples
+        self.damages += later.damages
         for part, other in zip(self.parts, later.parts, strict=True):
             part.merge(other, offset)
 

@@ -1,0 +1,199 @@
+"""Moments of a block of arrays, in pieces that stay in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .moments import Floats, Moments
+
+PIECE = 1 << 17
+"""Elements worked on at a time: 512 kB of float32."""
+
+SPAN = 256
+"""Elements summed in the working precision: so many squares of bytes are exact in float32 (256 * 255**2 < 2**24)."""
+
+PIVOT = 30
+"""Where the mean is so many standard deviations from 0, sums of squares lose digits: deviations are summed instead."""
+
+Sums = tuple[Floats, Floats, Floats, Floats]
+"""Total, squares, minimum and maximum of each channel."""
+
+
+def block_moments(values: NDArray[Any], channel_axis: int | None) -> Moments | None:
+    """Moments of each channel over a block ``(records, ...)``; ``None`` where the dtype holds no numbers.
+
+    NaN and infinities are left out. Sums of 8-bit values are exact. Complex values count as two numbers each.
+    """
+    if values.dtype.kind not in "buifc":
+        return None
+    block = _arranged(values, channel_axis)
+    if block.size == 0:
+        return Moments.empty(block.shape[2])
+    with np.errstate(all="ignore"):  # what overflows is summed again with care
+        moments = _summed(block, None)
+        if block.dtype.itemsize > 1 and bool((np.abs(moments.mean) > PIVOT * moments.std).any()):
+            moments = _summed(block, moments.mean)
+    return moments
+
+
+def _arranged(values: NDArray[Any], channel_axis: int | None) -> NDArray[Any]:
+    """The block as ``(records, outer, channels, inner)`` real numbers; no copy where records are contiguous."""
+    if values.dtype.kind == "b":
+        values = values.view(np.uint8)
+    parts = 1
+    if values.dtype.kind == "c":
+        parts = 2
+        values = np.ascontiguousarray(values)[..., None].view(values.real.dtype)
+    axis = len(values.shape) if channel_axis is None else channel_axis
+    shape = values.shape
+    if channel_axis is None:
+        return values.reshape(len(values), 1, 1, prod(shape[1:]))
+    return values.reshape(len(values), prod(shape[1:axis]), shape[axis], max(prod(shape[axis + 1 :]), parts))
+
+
+def _summed(block: NDArray[Any], pivot: Floats | None) -> Moments:
+    """Moments of a block, from sums of what is left after taking ``pivot`` from each channel."""
+    channels = block.shape[2]
+    total, squares = np.zeros(channels), np.zeros(channels)
+    minimum, maximum = np.full(channels, np.inf), np.full(channels, -np.inf)
+    count = np.zeros(channels, np.int64)
+    careful = Moments.empty(channels)
+    exact = block.dtype.itemsize == 1 or (block.dtype.kind == "f" and block.dtype.itemsize <= 4)
+    buffer = np.empty(min(max(PIECE, channels), block.size), np.float32 if exact else np.float64)
+    for piece, part in _pieces(block):
+        sums = _piece_sums(piece, buffer, None if pivot is None else pivot[part])
+        if sums is None:
+            here = Moments.empty(channels)
+            for figure, found in zip(here.figures, _careful(piece).figures, strict=True):
+                figure[part] = found
+            careful.merge(here)
+            continue
+        count[part] += piece.size // piece.shape[2]
+        total[part] += sums[0]
+        squares[part] += sums[1]
+        minimum[part] = np.minimum(minimum[part], sums[2])
+        maximum[part] = np.maximum(maximum[part], sums[3])
+    moments = Moments.of_sums(count, total, squares, minimum, maximum)
+    if pivot is not None:
+        moments.mean += np.where(count > 0, pivot, 0.0)
+    moments.merge(careful)
+    return moments
+
+
+def _pieces(block: NDArray[Any]) -> Iterator[tuple[NDArray[Any], slice]]:
+    """Parts of the block of at most `PIECE` elements (or one pixel), each with the channels that it holds."""
+    records, outer, channels, inner = block.shape
+    everything = slice(0, channels)
+    if outer * channels * inner <= PIECE:
+        step = PIECE // (outer * channels * inner)
+        for start in range(0, records, step):
+            yield block[start : start + step], everything
+    elif inner == 1:
+        step = max(PIECE // channels, 1)
+        for record in range(records):
+            for start in range(0, outer, step):
+                yield block[record : record + 1, start : start + step], everything
+    else:
+        for record, row in np.ndindex(records, outer):
+            yield from _planes(block[record : record + 1, row : row + 1])
+
+
+def _planes(block: NDArray[Any]) -> Iterator[tuple[NDArray[Any], slice]]:
+    channels, inner = block.shape[2:]
+    step = max(PIECE // inner, 1)
+    for channel in range(0, channels, step):
+        part = slice(channel, min(channel + step, channels))
+        for start in range(0, inner, PIECE):
+            yield block[:, :, part, start : start + PIECE], part
+
+
+def _piece_sums(piece: NDArray[Any], buffer: NDArray[Any], pivot: Floats | None) -> Sums | None:
+    """Sums of a piece, ``None`` if they are not finite."""
+    work = buffer[: piece.size].reshape(piece.shape)
+    np.copyto(work, piece, casting="unsafe")
+    interleaved = piece.shape[3] == 1 and piece.shape[2] > 1
+    source = piece if piece.dtype.kind in "ui" else work
+    if interleaved:
+        minimum, maximum = _column_extreme(np.minimum, source), _column_extreme(np.maximum, source)
+    else:
+        minimum, maximum = source.min(axis=3).min(axis=(0, 1)), source.max(axis=3).max(axis=(0, 1))
+    if pivot is not None:
+        work -= pivot[:, None]
+    exact = piece.dtype.itemsize == 1
+    total, squares = _interleaved_sums(work, exact) if interleaved else _planar_sums(work)
+    if not (np.isfinite(total).all() and np.isfinite(squares).all()):
+        return None
+    return total, squares, minimum.astype(np.float64), maximum.astype(np.float64)
+
+
+def _planar_sums(work: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Totals and squares of channels whose values lie side by side."""
+    inner = work.shape[3]
+    rows = work.reshape(-1, inner)
+    ones = np.ones(SPAN, work.dtype)
+    whole = inner // SPAN * SPAN
+    rest = rows[:, whole:]
+    total = np.vecdot(rest, ones[: inner - whole]).astype(np.float64)
+    squares = np.vecdot(rest, rest).astype(np.float64)
+    if whole:
+        spans = rows[:, :whole].reshape(len(rows), -1, SPAN)
+        total += np.vecdot(spans, ones).sum(axis=1, dtype=np.float64)
+        squares += np.vecdot(spans, spans).sum(axis=1, dtype=np.float64)
+    return total.reshape(work.shape[:3]).sum(axis=(0, 1)), squares.reshape(work.shape[:3]).sum(axis=(0, 1))
+
+
+def _interleaved_sums(work: NDArray[Any], exact: bool) -> tuple[Floats, Floats]:
+    """Totals and squares of channels that alternate; overwrites ``work``."""
+    total = _column_sums(work, exact)
+    np.multiply(work, work, out=work)
+    return total, _column_sums(work, exact)
+
+
+def _column_sums(work: NDArray[Any], exact: bool) -> Floats:
+    """Sum of each channel. Many pixels side by side make rows that are long enough to be added fast."""
+    body, rest = _columns(work)
+    channels = work.shape[2]
+    total: Floats = rest.sum(axis=0, dtype=np.float64)
+    for start in range(0, len(body), SPAN):
+        wide = body[start : start + SPAN].sum(axis=0, dtype=None if exact else np.float64)
+        total += wide.reshape(-1, channels).sum(axis=0, dtype=np.float64)
+    return total
+
+
+def _column_extreme(extreme: np.ufunc, work: NDArray[Any]) -> NDArray[Any]:
+    """Minimum or maximum of each channel."""
+    body, rest = _columns(work)
+    parts = [rest] if len(rest) else []
+    if len(body):
+        parts.append(extreme.reduce(body, axis=0).reshape(-1, work.shape[2]))
+    found: NDArray[Any] = extreme.reduce(np.concatenate(parts), axis=0)
+    return found
+
+
+def _columns(work: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Pixels in rows of several, and those left over, one a row."""
+    pixels = work.reshape(-1, work.shape[2])
+    group = max(SPAN // work.shape[2], 1)
+    whole = len(pixels) // group * group
+    return pixels[:whole].reshape(whole // group, -1), pixels[whole:]
+
+
+def _careful(piece: NDArray[Any]) -> Moments:
+    """Moments of the finite values of a piece, in float64 and two passes."""
+    values = np.moveaxis(piece, 2, 0).reshape(piece.shape[2], -1).astype(np.float64)
+    finite = np.isfinite(values)
+    count = np.count_nonzero(finite, axis=1)
+    mean = np.where(finite, values, 0.0).sum(axis=1) / np.maximum(count, 1)
+    deviations = np.where(finite, values - mean[:, None], 0.0)
+    return Moments(
+        count.astype(np.int64),
+        mean,
+        np.vecdot(deviations, deviations),
+        np.where(finite, values, np.inf).min(axis=1),
+        np.where(finite, values, -np.inf).max(axis=1),
+    )

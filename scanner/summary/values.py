@@ -1,0 +1,160 @@
+"""Statistics of array values and pixels, per channel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..options import Options
+from ..sample import ArrayBlock, ImageSample, SampleBatch
+from .moments import Moments
+from .sums import block_moments
+
+__all__ = ["ArrayStats", "Moments", "ValueSummary"]
+
+MAX_FEATURES = 4096
+"""One-dimensional samples up to this length are looked at feature by feature."""
+
+LISTED = 16
+"""Channels that the statistics list one by one; more are pooled."""
+
+Meaning = Literal["channel", "feature", "all"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ArrayName:
+    """What is summed up together: an array's name and number of channels; ``dataset`` or payload for images."""
+
+    name: str
+    channels: int
+    encoded: bool = False
+
+    @property
+    def text(self) -> str:
+        """The name in the statistics, where one array has several numbers of channels."""
+        plural = "s" if self.channels != 1 else ""
+        return f"{self.name}, {self.channels} channel{plural}{', encoded' if self.encoded else ''}"
+
+
+@dataclass(slots=True)
+class ArrayStats:
+    """Moments of one array over the samples.
+
+    ``meaning`` says what the channels are: channels of an image, features of a vector, or everything together.
+    ``floating`` and ``image`` say whether some of the arrays hold floats, and whether they are pictures.
+    """
+
+    meaning: Meaning
+    moments: Moments
+    samples: int = 0
+    floating: bool = False
+    image: bool = False
+
+    def merge(self, later: ArrayStats) -> None:
+        """Take in what follows."""
+        self.moments.merge(later.moments)
+        self.samples += later.samples
+        self.floating |= later.floating
+        self.image |= later.image
+
+
+class ValueSummary:
+    """Moments of every array and of decoded images; the first one seen is the main one."""
+
+    def __init__(self, options: Options) -> None:
+        self.arrays: dict[ArrayName, ArrayStats] = {}
+
+    def add(self, samples: SampleBatch) -> None:
+        """See `SummaryPart.add`."""
+        for block in samples.arrays:
+            self._add_block(block)
+        self._add_images(samples.images)
+
+    def _add_block(self, block: ArrayBlock) -> None:
+        axis, meaning = channels_of(block)
+        moments = block_moments(block.values, axis)
+        if moments is None or len(block.rows) == 0:
+            return
+        floating = block.values.dtype.kind in "fc"
+        self._take(
+            ArrayName(block.name, len(moments.count)),
+            ArrayStats(meaning, moments, len(block.rows), floating, bool(block.axes)),
+        )
+
+    def _add_images(self, images: list[ImageSample]) -> None:
+        found: dict[ArrayName, list[ImageSample]] = {}
+        for image in images:
+            if image.facts.sums is not None:
+                name = ArrayName(image.dataset or "data", len(image.facts.sums.total), encoded=True)
+                found.setdefault(name, []).append(image)
+        for name, group in found.items():
+            sums = [image.facts.sums for image in group if image.facts.sums is not None]
+            moments = Moments.of_sums(
+                sum(one.count for one in sums),
+                np.sum([one.total for one in sums], axis=0),
+                np.sum([one.squares for one in sums], axis=0),
+                np.min([one.minimum for one in sums], axis=0),
+                np.max([one.maximum for one in sums], axis=0),
+            )
+            self._take(name, ArrayStats("channel", moments, len(group), image=True))
+
+    def _take(self, name: ArrayName, stats: ArrayStats) -> None:
+        if name in self.arrays:
+            self.arrays[name].merge(stats)
+        else:
+            self.arrays[name] = stats
+
+    def merge(self, later: ValueSummary, offset: int) -> None:
+        """See `SummaryPart.merge`."""
+        for name, stats in later.arrays.items():
+            self._take(name, stats)
+
+    def statistics(self) -> dict[str, Any]:
+        """``channels`` of the main array, and ``arrays`` where there are several."""
+        if not self.arrays:
+            return {}
+        first = next(iter(self.arrays)).name
+        main = max((name for name in self.arrays if name.name == first), key=lambda name: self.arrays[name].samples)
+        found: dict[str, Any] = {"channels": _listed(self.arrays[main])}
+        if len(self.arrays) > 1:
+            names = [name.name for name in self.arrays]
+            found["arrays"] = {
+                name.name if names.count(name.name) == 1 else name.text: _listed(stats)
+                for name, stats in self.arrays.items()
+            }
+        return found
+
+
+def channels_of(block: ArrayBlock) -> tuple[int | None, Meaning]:
+    """Axis of the block's values that holds channels or features, and which of them they are."""
+    if block.channel_axis is not None:
+        return block.channel_axis, "channel"
+    if not block.axes and block.values.ndim == 2 and 1 < block.values.shape[1] <= MAX_FEATURES:
+        return 1, "feature"
+    return None, "channel" if block.axes else "all"
+
+
+def _listed(stats: ArrayStats) -> list[dict[str, float | int | None]]:
+    moments = stats.moments if len(stats.moments.count) <= LISTED else stats.moments.pooled()
+    figures = (moments.mean, moments.std, moments.minimum, moments.maximum)
+    return [
+        {
+            "mean": rounded(mean),
+            "std": rounded(std),
+            "min": rounded(low) if stats.floating else _whole(low),
+            "max": rounded(high) if stats.floating else _whole(high),
+        }
+        for mean, std, low, high in zip(*(figure.tolist() for figure in figures), strict=True)
+    ]
+
+
+def rounded(value: float) -> float | None:
+    """Six significant digits; ``None`` where there is no finite number."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _whole(value: float) -> int | None:
+    return int(value) if math.isfinite(value) else None
