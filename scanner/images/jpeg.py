@@ -1,0 +1,218 @@
+"""JPEG: strict decoding to the last row, and a walk over the markers for what no decoder mentions."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from ..options import Options
+from ..sample import ChannelSums, Fault, ImageFacts
+from . import pillow
+from .jpeg_markers import LOSSLESS, JpegStructure, bare_jpeg, walk_markers
+from .pixels import sums_of_buffer
+from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
+
+SCANS_BUDGET = 16
+"""Scans times pixels may reach so many times ``max_pixels``: each scan of a progressive JPEG visits every pixel."""
+
+# Components to: the colour space asked of the decoder, Pillow's mode for its buffer, channels counted.
+# RGBX because Pillow can wrap four bytes a pixel without copying them; the fourth is left out of the sums.
+_SPACES = {1: ("GRAY", "L", 1), 3: ("RGBX", "RGBX", 3), 4: ("CMYK", "CMYK", 4)}
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+_END = b"\xff\xd9"
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+_ZERO_TAIL = 16  # so many zeros at an end without end marker were never written by an encoder
+
+
+def inspect_jpeg(data: memoryview, options: Options) -> ImageFacts:
+    """Look at one JPEG."""
+    # Counting stops past the most scans that any image could be allowed, that of a single pixel.
+    found = walk_markers(data, options.max_pixels * SCANS_BUDGET)
+    refused = _refused(found, options)
+    if refused is not None:
+        return _facts(found, [refused], None)
+    sums, faults = _decode(data, found, options)
+    if sums is not None and not any(fault.rule in ("image-corrupt", "image-truncated") for fault in faults):
+        faults += _behind_the_end(data, found)
+        faults += pixel_faults(sums, found.orientation)
+    return _facts(found, faults, sums)
+
+
+def _facts(found: JpegStructure, faults: list[Fault], sums: ChannelSums | None) -> ImageFacts:
+    seen = found.frame is not None
+    return ImageFacts(
+        "JPEG",
+        found.width if seen else None,
+        found.height if seen else None,
+        found.components if found.components in _MODES else None,
+        _MODES.get(found.components),
+        found.orientation,
+        tuple(faults),
+        sums,
+    )
+
+
+def _refused(found: JpegStructure, options: Options) -> Fault | None:
+    """Why there is nothing to decode, or too much."""
+    if found.frame is not None:
+        fault = too_large(found.width, found.height, options)
+        if fault is not None:
+            return fault
+    if not found.has_scan:
+        return image_fault("image-undecodable", "JPEG header without image data")
+    if found.scans * found.width * found.height > options.max_pixels * SCANS_BUDGET:
+        return image_fault(
+            "image-too-large",
+            f"{found.scans} scans of {found.width}x{found.height} are too much to decode",
+            width=found.width,
+            height=found.height,
+            scans=found.scans,
+        )
+    return None
+
+
+# ---- decoding ----
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """What the strict decoder gave: ``complaint`` is libjpeg's first warning, or the error that ended it.
+
+    With a complaint, ``pixels`` are as far as decoding came, zero beyond.
+    """
+
+    pixels: NDArray[np.uint8]
+    complaint: str | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no pixel was written."""
+        return not self.pixels[..., :3].any()
+
+
+def _strict(data: memoryview | bytes, found: JpegStructure) -> _Decoded:
+    """Decode; warnings are complaints."""
+    space, _, _ = _SPACES[found.components]
+    shape = (found.height, found.width, 1 if space == "GRAY" else 4)
+    # The buffer is ours, so that a second frame header can't make the decoder allocate more than was allowed.
+    pixels = np.zeros(shape, np.uint8)
+    try:
+        simplejpeg.decode_jpeg(data, colorspace=space, buffer=pixels)
+        return _Decoded(pixels)
+    except ValueError as exc:
+        complaint = str(exc).partition("(): ")[2] or str(exc)
+    with suppress(ValueError):  # strictness ends before the output where all scans are read first
+        simplejpeg.decode_jpeg(data, colorspace=space, buffer=pixels, strict=False)
+    return _Decoded(pixels, complaint)
+
+
+def _decode(data: memoryview, found: JpegStructure, options: Options) -> tuple[ChannelSums | None, list[Fault]]:
+    """Sums of the pixels where all of them decode, and what decoding finds."""
+    if found.components not in _SPACES:
+        return _with_pillow(data, found, options, f"{found.components} components")
+    first = _strict(data, found)
+    if first.complaint is None:
+        return _sums(first, found), []
+    # Only the first warning is told: one about the header would hide the damage behind it.
+    bare = bare_jpeg(data, found)
+    rest = _strict(bare, found)
+    if rest.complaint is None or _is_padding(data, found, rest.complaint):
+        return _sums(rest, found), [image_fault("image-oddity", f"libjpeg remarks: {first.complaint}")]
+    if rest.nothing:
+        return _with_pillow(data, found, options, rest.complaint)
+    if found.end is None and bytes(data[-2:]) != _END:
+        return None, [_cut_short(data, bare, found, rest)]
+    return None, [image_fault("image-corrupt", f"the image data is damaged; libjpeg says: {rest.complaint}")]
+
+
+def _sums(decoded: _Decoded, found: JpegStructure) -> ChannelSums:
+    _, mode, channels = _SPACES[found.components]
+    return sums_of_buffer(decoded.pixels, mode, channels)
+
+
+def _is_padding(data: memoryview, found: JpegStructure, complaint: str) -> bool:
+    """Whether a remark is about zeros between the last row and the end marker, which some cameras write."""
+    match = _EXTRANEOUS.search(complaint)
+    if match is None or match[2] != "d9" or found.end is None:
+        return False
+    return not any(data[found.end - 2 - int(match[1]) : found.end - 2])
+
+
+def _with_pillow(
+    data: memoryview, found: JpegStructure, options: Options, complaint: str
+) -> tuple[ChannelSums | None, list[Fault]]:
+    """What the strict decoder refuses may be unusual and valid: Pillow and the markers decide then."""
+    picture = pillow.decode(data, "JPEG", options)
+    if picture.refused is not None:
+        return None, [picture.refused]
+    if picture.frames and found.end is None:
+        return None, [image_fault("image-truncated", "all rows decode, the end marker is missing")]
+    if picture.frames:
+        return picture.sums, picture.oddities
+    if found.end is None:
+        rule = "image-truncated" if picture.mode is not None else "image-undecodable"
+        return None, [image_fault(rule, f"JPEG ends early: {picture.error or complaint}")]
+    if found.frame in LOSSLESS or found.precision != 8:
+        kind = "lossless" if found.frame in LOSSLESS else f"{found.precision}-bit"
+        message = f"{kind} JPEG: neither Pillow nor libjpeg's 8-bit interface decodes it"
+        return None, [image_fault("image-undecodable", message, severe=False)]
+    return None, [image_fault("image-undecodable", f"no pixels; libjpeg says: {complaint}")]
+
+
+# ---- ends ----
+
+
+def _cut_short(data: memoryview, bare: bytes, found: JpegStructure, decoded: _Decoded) -> Fault:
+    """The fault of a JPEG without end marker: how much of it is there."""
+    tail = bytes(data[-_ZERO_TAIL:])
+    if not any(tail):
+        written = len(bytes(data).rstrip(b"\0"))
+        message = f"the last {len(data) - written} bytes are zeros: the rest of the JPEG was never written"
+        return image_fault("image-truncated", message, written)
+    if _strict(bare.removesuffix(b"\xff") + _END, found).complaint is None:
+        return image_fault("image-truncated", "all rows decode, the end marker is missing", len(data))
+    if not found.single_scan and found.scans > 1:
+        message = f"JPEG ends in scan {found.scans}: the detail of the later ones is missing"
+        return image_fault("image-truncated", message, len(data), scans=found.scans)
+    rows = _rows_decoded(decoded)
+    if rows is None:
+        return image_fault("image-undecodable", "JPEG ends before its first row", len(data))
+    share = rows / found.height
+    scan = "its rows" if found.single_scan else "the rows of its first scan"
+    message = f"JPEG ends after {share:.0%} of {scan}"
+    if not 0.005 <= share < 0.995:
+        message = f"JPEG ends within the {'last' if share > 0.5 else 'first'} of {scan}"
+    return image_fault("image-truncated", message, len(data), rows=rows, height=found.height)
+
+
+def _rows_decoded(decoded: _Decoded) -> int | None:
+    """Rows that are there to their right end, ``None`` where there is not a single pixel.
+
+    libjpeg gives missing blocks zero coefficients, a medium grey; rows are whole where their last 16 pixels (the
+    widest block) are not that.
+    """
+    colour = decoded.pixels[..., :3]
+    fill = colour[-1, -1]
+    if not bool(((fill == 127) | (fill == 128)).all()):
+        return len(colour)
+    if not bool((colour != fill).any()):
+        return None
+    whole = np.flatnonzero((colour[:, -16:] != fill).any(axis=(1, 2)))
+    return int(whole[-1]) + 1 if len(whole) else 0
+
+
+def _behind_the_end(data: memoryview, found: JpegStructure) -> list[Fault]:
+    """Bytes behind the end marker; the further pictures of a multi-picture file belong to it."""
+    if found.end is None:
+        return []
+    end = max(found.end, found.pictures_end)
+    if end > len(data):
+        return [image_fault("image-oddity", "the index of pictures points behind the end of the file", found.end)]
+    if end == len(data):
+        return []
+    return [trailing_data("JPEG", len(data) - end, end, describe_tail(data[end:]))]

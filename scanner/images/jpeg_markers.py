@@ -1,0 +1,198 @@
+"""The walk over a JPEG's markers: what its header declares, and where it ends (ITU-T T.81, annex B)."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .exif import orientation
+
+SOI, EOI, SOS, DQT, DHT, DAC, DRI = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xCC, 0xDD
+APP1, APP2 = 0xE1, 0xE2
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+
+_WINDOW = 1 << 18
+_LONE = frozenset({0x01, SOI, *range(0xD0, 0xD8)})  # markers without a segment
+_SEGMENTS = frozenset(range(0xC0, 0xFF)) - _LONE - {EOI} - set(range(0xF0, 0xFE))
+
+# Bytes that make the 0xFF before them a marker: not stuffing (00), fill (FF), restart (D0..D7) or TEM (01).
+_IS_MARKER = np.ones(256, bool)
+_IS_MARKER[[0x00, 0x01, 0xFF, *range(0xD0, 0xD8)]] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A marker segment: ``start`` is its 0xFF, ``stop`` the first byte behind it."""
+
+    marker: int
+    start: int
+    stop: int
+
+
+@dataclass(slots=True)
+class JpegStructure:
+    """What the markers say.
+
+    Attributes
+    ----------
+    segments
+        Up to and including the first start of scan; the last one is that (``has_scan``).
+    width, height, components, precision, frame
+        From the frame header; ``frame`` is its marker, ``None`` where there is none.
+    scans
+        How many starts of scan there are; counting stops at the limit given.
+    end
+        Offset behind the end marker, ``None`` where it is missing.
+    pictures_end
+        Where the last picture of a multi-picture file ends (CIPA DC-007); 0 where there is one picture.
+    """
+
+    segments: list[Segment] = field(default_factory=list)
+    width: int = 0
+    height: int = 0
+    components: int = 0
+    precision: int = 0
+    frame: int | None = None
+    scan_components: int = 0
+    scans: int = 0
+    end: int | None = None
+    orientation: int = 1
+    pictures_end: int = 0
+
+    @property
+    def has_scan(self) -> bool:
+        """Whether the header is complete: pixels follow."""
+        return self.scans > 0
+
+    @property
+    def single_scan(self) -> bool:
+        """Whether rows come one after the other, so that a part of the file is a part of the rows."""
+        return self.frame not in PROGRESSIVE and self.scan_components == self.components
+
+    @property
+    def scan_start(self) -> int:
+        """Offset of the first byte of entropy-coded data."""
+        return self.segments[-1].stop
+
+
+def walk_markers(data: memoryview, most_scans: int) -> JpegStructure:
+    """Read the markers from the start to the end marker. Total: damage ends the walk, or is stepped over."""
+    found = JpegStructure()
+    markers = _Markers(data)
+    position = 2
+    while (at := markers.after(position)) is not None:
+        marker = data[at + 1]
+        if marker == EOI:
+            found.end = at + 2
+            break
+        if marker not in _SEGMENTS:
+            position = at + 2
+            continue
+        stop = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if stop > len(data) or stop < at + 4:
+            if not found.has_scan:
+                break
+            position = at + 2  # damage in entropy-coded data that looks like a marker
+            continue
+        _read_segment(data, Segment(marker, at, stop), found)
+        if found.scans > most_scans:
+            break
+        position = stop
+    return found
+
+
+def bare_jpeg(data: memoryview, found: JpegStructure) -> bytes:
+    """The same image without what decoders only remark on: tables, frame and scans alone.
+
+    Stray bytes, comments and application segments of the header are left out (but for those that tell the colour
+    space), and the spectral selection of a sequential scan is put right. What is still remarked on comes from the
+    entropy-coded data.
+    """
+    parts = [b"\xff\xd8"]
+    for segment in found.segments[:-1]:
+        content = bytes(data[segment.start : segment.stop])
+        if segment.marker in (DQT, DHT, DAC, DRI) or segment.marker in FRAME_HEADERS or _tells_colour(content):
+            parts.append(content)
+    scan = bytearray(data[found.segments[-1].start : found.scan_start])
+    if found.single_scan and found.frame not in LOSSLESS:
+        scan[-3:] = b"\x00\x3f\x00"
+    return b"".join((*parts, scan, data[found.scan_start :]))
+
+
+def _tells_colour(content: bytes) -> bool:
+    """Whether a segment is a JFIF or Adobe one that libjpeg understands without a remark."""
+    jfif = content[1] == 0xE0 and content[4:10] == b"JFIF\0\1"
+    return jfif or (content[1] == 0xEE and content[4:9] == b"Adobe" and len(content) == 16 and content[15] <= 2)
+
+
+def _read_segment(data: memoryview, segment: Segment, found: JpegStructure) -> None:
+    body = data[segment.start + 4 : segment.stop]
+    if segment.marker == SOS:
+        found.scans += 1
+        if found.scans == 1:
+            found.segments.append(segment)
+            found.scan_components = body[0] if len(body) else 0
+        return
+    if found.has_scan:
+        return
+    found.segments.append(segment)
+    if segment.marker in FRAME_HEADERS and found.frame is None and len(body) >= 6:
+        found.precision, found.height, found.width, found.components = struct.unpack_from(">BHHB", body)
+        found.frame = segment.marker
+    elif segment.marker == APP1 and bytes(body[:6]) == b"Exif\0\0" and found.orientation == 1:
+        found.orientation = orientation(bytes(body))
+    elif segment.marker == APP2 and bytes(body[:4]) == b"MPF\0":
+        found.pictures_end = _pictures_end(bytes(body[4:]), segment.start + 8)
+
+
+def _pictures_end(index: bytes, base: int) -> int:
+    """End of the last picture that a multi-picture index lists, as an offset in the file; 0 if it is damaged."""
+    order = {b"II": "<", b"MM": ">"}.get(index[:2])
+    if order is None or len(index) < 8:
+        return 0
+    directory = struct.unpack_from(order + "I", index, 4)[0]
+    if directory + 2 > len(index):
+        return 0
+    end = 0
+    for number in range(struct.unpack_from(order + "H", index, directory)[0]):
+        at = directory + 2 + 12 * number
+        if at + 12 > len(index):
+            break
+        tag, _, size, start = struct.unpack_from(order + "HHII", index, at)
+        if tag != 0xB002:  # MPEntry
+            continue
+        for entry in range(start, min(start + size, len(index)) - 15, 16):
+            length, offset = struct.unpack_from(order + "II", index, entry + 4)
+            end = max(end, base + offset + length if offset else length)
+    return end
+
+
+class _Markers:
+    """Where markers stand, found window by window: memory does not grow with the data."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._bytes = np.frombuffer(data, np.uint8)
+        self._start = self._stop = 0
+        self._offsets: list[int] = []
+
+    def after(self, position: int) -> int | None:
+        """Offset of the first marker's 0xFF at or behind a position, ``None`` where no more follow."""
+        last = len(self._bytes) - 1  # a marker takes two bytes
+        while position < last:
+            if not self._start <= position < self._stop:
+                self._load(position, min(position + _WINDOW, last))
+            number = bisect_left(self._offsets, position)
+            if number < len(self._offsets):
+                return self._offsets[number]
+            position = self._stop
+        return None
+
+    def _load(self, start: int, stop: int) -> None:
+        escapes = np.flatnonzero(self._bytes[start:stop] == 0xFF) + start
+        self._offsets = escapes[_IS_MARKER[self._bytes[escapes + 1]]].tolist()
+        self._start, self._stop = start, stop

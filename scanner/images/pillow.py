@@ -1,0 +1,121 @@
+"""Decoding with Pillow: the formats asked for alone, every frame, and warnings kept instead of printed."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image, UnidentifiedImageError
+
+from ..options import Options
+from ..sample import ChannelSums, Fault
+from .pixels import expanded, sums_of_image
+from .remarks import image_fault, too_large
+
+_ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>")
+
+
+@dataclass(slots=True)
+class Picture:
+    """What Pillow gave. ``error`` says why it stopped; ``frames`` is how many were decoded before that."""
+
+    mode: str | None = None
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+    orientation: int = 1
+    frames: int = 0
+    sums: ChannelSums | None = None
+    error: str | None = None
+    refused: Fault | None = None
+    warnings: tuple[str, ...] = ()
+    strips_end: int = 0
+    """TIFF: where the last strip or tile of the first page ends, by its own directory."""
+
+    @property
+    def oddities(self) -> list[Fault]:
+        """Pillow's warnings."""
+        return [image_fault("image-oddity", f"Pillow warns: {text}") for text in self.warnings]
+
+
+def decode(data: bytes | memoryview, format_name: str, options: Options) -> Picture:
+    """Decode all frames. Total: what Pillow raises or warns of is in the result.
+
+    Only ``format_name`` is tried, so that no other decoder (nor the programs that some of them start) is reached.
+    The size is checked between reading the header and decoding.
+    """
+    picture = Picture()
+    with _kept_warnings() as caught:
+        try:
+            with Image.open(BytesIO(data), formats=[format_name]) as image:
+                _read(image, options, picture)
+        except MemoryError:
+            picture.refused = image_fault("image-too-large", "decoding it takes more memory than is allowed")
+        except Exception as exc:  # Pillow's decoders raise whatever the bytes drive them into
+            picture.error = _one_line(exc)
+    picture.warnings = tuple(dict.fromkeys(_one_line(entry.message) for entry in caught))
+    return picture
+
+
+@contextmanager
+def _kept_warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect warnings, and lift Pillow's own limit: ours is checked before every decode."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield caught
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _read(image: Image.Image, options: Options, picture: Picture) -> None:
+    picture.width, picture.height, picture.mode = image.width, image.height, image.mode
+    picture.refused = too_large(image.width, image.height, options)
+    if picture.refused is not None:
+        return
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None:  # before loading, which turns the pixels and drops the tag
+        turn = tags.get(0x0112)
+        picture.orientation = turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+        picture.strips_end = _strips_end(tags)
+    frames = int(getattr(image, "n_frames", 1))
+    picture.refused = too_large(image.width, image.height, options, frames)
+    if picture.refused is not None:
+        return
+    for number in range(frames):
+        if number:
+            image.seek(number)
+            picture.refused = too_large(image.width, image.height, options)
+            if picture.refused is not None:
+                return
+        image.load()
+        if number == 0:
+            plain = expanded(image)
+            picture.channels = len(plain.getbands())
+            picture.sums = sums_of_image(plain)
+        picture.frames += 1
+
+
+def _strips_end(tags: object) -> int:
+    """Where the data ends that a TIFF directory points to (TIFF 6.0: StripOffsets, TileOffsets and their counts)."""
+    end = 0
+    for offsets_tag, counts_tag in ((273, 279), (324, 325)):
+        offsets, counts = (tags.get(tag) or () for tag in (offsets_tag, counts_tag))  # type: ignore[attr-defined]
+        if isinstance(offsets, tuple) and isinstance(counts, tuple):
+            pairs = zip(offsets, counts, strict=False)
+            end = max([end, *(start + length for start, length in pairs if isinstance(start + length, int))])
+    return end
+
+
+def _one_line(exc: object) -> str:
+    """A message of Pillow's, without the address of the buffer: equal bytes must give equal reports."""
+    if isinstance(exc, UnidentifiedImageError):
+        return "its header is damaged"
+    text = " ".join(_ADDRESS.sub("", str(exc)).split())
+    return text[:200] or type(exc).__name__

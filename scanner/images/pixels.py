@@ -1,0 +1,69 @@
+"""Exact sums of decoded pixels, by histogram: every statistic comes from 256 counts a channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..sample import ChannelSums
+
+_LEVELS = np.arange(256, dtype=np.float64)
+_SQUARES = _LEVELS * _LEVELS
+_WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def sums_of_histogram(histogram: list[int], channels: int) -> ChannelSums:
+    """Sums from Pillow's histogram: 256 counts for each channel, one channel after the other.
+
+    Exact: a sum of at most 2^28 pixels of 16 bits stays below 2^53.
+    """
+    counts = np.array(histogram[: 256 * channels], np.int64).reshape(channels, 256)
+    seen = counts > 0
+    exact = counts.astype(np.float64)
+    return ChannelSums(
+        int(counts[0].sum()),
+        exact @ _LEVELS,
+        exact @ _SQUARES,
+        seen.argmax(axis=1).astype(np.float64),
+        255.0 - seen[:, ::-1].argmax(axis=1),
+    )
+
+
+def sums_of_buffer(pixels: NDArray[np.uint8], mode: str, channels: int) -> ChannelSums:
+    """Sums of a decoder's ``(height, width, samples)`` array, wrapped as an image without copying it."""
+    height, width = pixels.shape[:2]
+    image = Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
+    return sums_of_histogram(image.histogram(), channels)
+
+
+def expanded(image: Image.Image) -> Image.Image:
+    """A palette or bilevel image as the grey or colour image that it stands for; others unchanged."""
+    if image.mode in ("P", "PA"):
+        transparent = image.mode == "PA" or "transparency" in image.info
+        return image.convert("RGBA" if transparent else "RGB")
+    return image.convert("L") if image.mode == "1" else image
+
+
+def sums_of_image(image: Image.Image) -> ChannelSums | None:
+    """Sums of an image as `expanded` gives it; ``None`` where it has no pixels or holds NaN."""
+    if image.width == 0 or image.height == 0:
+        return None
+    if image.mode in _WIDE_MODES:
+        return _sums_of_wide(np.asarray(image))
+    return sums_of_histogram(image.histogram(), len(image.getbands()))
+
+
+def _sums_of_wide(values: NDArray[Any]) -> ChannelSums | None:
+    """Sums of one channel of more than eight bits, row by row: a float64 copy of all of it would be large."""
+    total = squares = 0.0
+    for row in values:
+        wide = row.astype(np.float64)
+        total += float(wide.sum())
+        squares += float(wide @ wide)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([total, squares, low, high]).all():
+        return None
+    return ChannelSums(values.size, *(np.array([value]) for value in (total, squares, low, high)))
