@@ -1,0 +1,160 @@
+"""Chunks of an HDF5 dataset: which are stored, and taking one apart without the library.
+
+A declared size costs a file nothing: only the chunks that are stored are ever walked.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Any
+
+import deflate
+import numpy as np
+from numpy.typing import NDArray
+
+from .hdf5_library import LIBRARY_ERRORS, h5py, one_line
+from .hdf5_loss import Loss
+
+DEFLATE, SHUFFLE = 1, 2
+"""Filter numbers of the library."""
+
+
+def stored_holes(dataset: Any, shape: Sequence[int], chunks: Sequence[int]) -> list[Loss]:
+    """Runs of rows that lack at least one of their chunks, ascending; found in time linear in the *stored* chunks."""
+    if 0 in shape:
+        return []
+    per_block = math.prod(-(-side // chunk) for side, chunk in zip(shape[1:], chunks[1:], strict=True))
+    blocks = -(-shape[0] // chunks[0])
+    try:
+        if dataset.get_num_chunks() == blocks * per_block:
+            return []
+    except LIBRARY_ERRORS:
+        pass  # a damaged index: the walk below tells what can still be found
+    firsts, problem = _stored_firsts(dataset, shape)
+    numbers, counts = np.unique(np.array(firsts, np.int64) // chunks[0], return_counts=True)
+    whole = numbers[counts == per_block]
+    holes = []
+    for first, last in _gaps(whole, blocks):
+        stored = int(counts[np.searchsorted(numbers, first) : np.searchsorted(numbers, last)].sum())
+        expected = (last - first) * per_block
+        reason = (
+            f"the chunk index is damaged ({problem}): {expected - stored:,} of {expected:,} chunks can't be found"
+            if problem
+            else f"{expected - stored:,} of {expected:,} chunks were never written; readers get the fill value"
+        )
+        holes.append(Loss(first * chunks[0], min(last * chunks[0], shape[0]), reason))
+    return holes
+
+
+def _stored_firsts(dataset: Any, shape: Sequence[int]) -> tuple[array[int], str]:
+    """The first row of each stored chunk, and what ended the walk before its end, if anything did."""
+    firsts = array("q")
+
+    def take(chunk: Any) -> None:
+        if chunk.chunk_offset[0] < shape[0]:
+            firsts.append(chunk.chunk_offset[0])
+
+    try:
+        dataset.chunk_iter(take)
+    except LIBRARY_ERRORS as exc:
+        return firsts, one_line(exc)
+    return firsts, ""
+
+
+def _gaps(whole: NDArray[np.int64], blocks: int) -> list[tuple[int, int]]:
+    """Runs of numbers below ``blocks`` that are not among the ascending numbers given."""
+    edges = np.concatenate([[-1], whole, [blocks]])
+    at = np.flatnonzero(np.diff(edges) > 1)
+    return [(int(edges[i]) + 1, int(edges[i + 1])) for i in at]
+
+
+class ChunkError(ValueError):
+    """A chunk that can't be taken apart; ``corner`` are its coordinates where they are known."""
+
+    corner: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCodec:
+    """Undoes the filters of a chunk: deflate by libdeflate, and shuffle. Others are left to the library.
+
+    The library lets a chunk inflate to any size before it looks at what came out; here it ends at the chunk's own.
+    """
+
+    filters: tuple[int, ...]
+    itemsize: int
+    size_bytes: int
+
+    @classmethod
+    def for_plist(cls, plist: Any, itemsize: int, size_bytes: int) -> ChunkCodec | None:
+        """The codec for a dataset's filters, ``None`` where one is not ours to undo."""
+        filters = tuple(int(plist.get_filter(number)[0]) for number in range(plist.get_nfilters()))
+        return cls(filters, itemsize, size_bytes) if set(filters) <= {DEFLATE, SHUFFLE} else None
+
+    def decode(self, stored: bytes, skipped: int) -> NDArray[np.uint8]:
+        """The chunk's bytes; bit ``i`` of ``skipped`` says that filter ``i`` was not applied.
+
+        Raises
+        ------
+        ChunkError
+            The data is damaged, or of another size than the chunk.
+        """
+        content: bytes | bytearray | NDArray[np.uint8] = stored
+        for number, filter_id in reversed(list(enumerate(self.filters))):
+            if skipped >> number & 1:
+                continue
+            if filter_id == DEFLATE:
+                try:
+                    content = deflate.zlib_decompress(content, self.size_bytes)
+                except deflate.DeflateError as exc:
+                    raise ChunkError("its deflate stream is damaged, or longer than the chunk") from exc
+            else:
+                content = self._unshuffle(np.frombuffer(content, np.uint8))
+        if len(content) != self.size_bytes:
+            raise ChunkError(f"it holds {len(content):,} bytes instead of {self.size_bytes:,}")
+        return np.frombuffer(content, np.uint8)
+
+    def _unshuffle(self, content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        count = len(content) // self.itemsize
+        if self.itemsize == 1 or count < 2:
+            return content
+        out = np.empty(len(content), np.uint8)
+        whole = count * self.itemsize
+        out[:whole].reshape(count, self.itemsize)[:] = content[:whole].reshape(self.itemsize, count).T
+        out[whole:] = content[whole:]
+        return out
+
+
+def chunk_corners(shape: Sequence[int], chunks: Sequence[int], first_row: int) -> Iterator[tuple[int, ...]]:
+    """Coordinates of all chunks that hold the rows of one chunk's height."""
+    sides = (range(0, side, chunk) for side, chunk in zip(shape[1:], chunks[1:], strict=True))
+    return ((first_row, *rest) for rest in product(*sides))
+
+
+def blame_chunk(dataset: Any, shape: Sequence[int], chunks: Sequence[int], row: int) -> tuple[int, ...]:
+    """Coordinates of the chunk of a row that can't be read.
+
+    Every chunk (of the first thousand) is tried by itself; the first is blamed where all of them pass.
+    """
+    corners = list(islice(chunk_corners(shape, chunks, row // chunks[0] * chunks[0]), 1000))
+    for corner in corners if len(corners) > 1 else []:
+        size = tuple(min(c, s - o) for c, s, o in zip(chunks, shape, corner, strict=True))
+        space = dataset.get_space()
+        space.select_hyperslab(corner, size)
+        try:
+            dataset.read(h5py.h5s.create_simple(size), space, np.empty(size, dataset.dtype))
+        except LIBRARY_ERRORS:
+            return corner
+    return corners[0]
+
+
+def chunk_info(dataset: Any, corner: tuple[int, ...]) -> Any:
+    """What the library knows of where a chunk is stored, ``None`` if that can't be read either."""
+    try:
+        return dataset.get_chunk_info_by_coord(corner)
+    except LIBRARY_ERRORS:
+        return None

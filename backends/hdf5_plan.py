@@ -1,0 +1,160 @@
+"""Cutting tables of HDF5 rows into partitions and batches, and joining what is lost of them into damages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from .base import BATCH_BYTES, BATCH_RECORDS, PARTITION_BYTES, Column, Damage, RowBatch, Table
+from .hdf5_loss import Loss
+from .hdf5_readers import ColumnReader
+
+Readers = Mapping[str, ColumnReader]
+"""The readers of a table's columns, by dataset path."""
+
+
+def table_rows(readers: Readers) -> int:
+    """Rows that all columns of a table have."""
+    return min((reader.rows for reader in readers.values()), default=0)
+
+
+def cut_rows(readers: Readers, rows: int) -> Iterator[tuple[int, int, int]]:
+    """Cut a table into ranges of rows: start, stop and bytes to read, in order.
+
+    A long run of rows without any stored data is one range, whatever it would take if it were written.
+    """
+    step = max(PARTITION_BYTES // max(_row_bytes(readers), 1), 1)
+    start = 0
+    lost_from, lost_to = _next_lost_run(readers, 0, rows, step)
+    while start < rows:
+        if start == lost_from:
+            yield lost_from, lost_to, 0
+            start = lost_to
+            lost_from, lost_to = _next_lost_run(readers, start, rows, step)
+            continue
+        stop = min(_aligned(start, step, _unit(readers)), lost_from, rows)
+        yield start, stop, (stop - start) * _row_bytes(readers)
+        start = stop
+
+
+def _next_lost_run(readers: Readers, row: int, rows: int, longer_than: int) -> tuple[int, int]:
+    """The next run of rows that no column has, if it is long; ``(rows, rows)`` if there is none."""
+    columns = list(readers.values())
+    while row < rows:
+        losses = [reader.losses.at(row) for reader in columns]
+        present = [reader for reader, loss in zip(columns, losses, strict=True) if loss is None]
+        if present:
+            row = max(reader.losses.next_start(row, rows) for reader in present)
+            continue
+        stop = min(min(loss.stop for loss in losses if loss), rows)
+        if stop - row > longer_than:
+            return row, stop
+        row = stop
+    return rows, rows
+
+
+def batch_stop(readers: Readers, start: int, stop: int) -> int:
+    """Where the batch that begins at ``start`` ends: about `BATCH_BYTES`, and on the edge of a chunk if possible."""
+    step = min(max(BATCH_BYTES // max(_row_bytes(readers), 1), 1), BATCH_RECORDS)
+    unit = _unit(readers)
+    edge = _aligned(start, step, unit) if unit <= step else min(start + step, (start // unit + 1) * unit)
+    stop = min(edge, stop)
+    for reader in readers.values():
+        stop = reader.fit(start, stop)
+    return stop
+
+
+def _aligned(start: int, step: int, unit: int) -> int:
+    """About ``step`` rows further, on a multiple of ``unit``."""
+    return (start // unit + max(step // unit, 1)) * unit
+
+
+def _row_bytes(readers: Readers) -> int:
+    return sum(reader.row_bytes for reader in readers.values())
+
+
+def _unit(readers: Readers) -> int:
+    """Rows stored together in the column that costs most to read twice."""
+    return max(readers.values(), key=lambda reader: reader.row_bytes).unit
+
+
+def segments(readers: Readers, start: int, stop: int) -> Iterator[tuple[int, int, dict[str, Column], dict[str, Loss]]]:
+    """Read a range of rows, cut wherever the set of columns that can be read changes."""
+    pieces = {name: list(reader.pieces(start, stop)) for name, reader in readers.items()}
+    cuts = sorted({edge for column in pieces.values() for low, high, _ in column for edge in (low, high)})
+    for low, high in pairwise(cuts):
+        columns: dict[str, Column] = {}
+        losses: dict[str, Loss] = {}
+        for name, column in pieces.items():
+            while column[0][1] <= low:
+                column.pop(0)
+            first, _, content = column[0]
+            if isinstance(content, Loss):
+                losses[name] = content
+            elif isinstance(content, np.ndarray):
+                columns[name] = content[low - first : high - first]
+            else:
+                columns[name] = content.take(slice(low - first, high - first))
+        yield low, high, columns, losses
+
+
+@dataclass(slots=True)
+class _Run:
+    """Lost rows that become one damage."""
+
+    loss: Loss
+    start: int
+    stop: int
+    records_lost: int
+
+
+class DamageRuns:
+    """Joins losses that continue from batch to batch, and counts each lost row once."""
+
+    def __init__(self, table: Table, names: Sequence[str], origin: int) -> None:
+        self.table = table
+        self.order = {name: number for number, name in enumerate(names)}
+        self.origin = origin
+        self.runs: dict[str, _Run] = {}
+
+    def take(self, start: int, stop: int, losses: Mapping[str, Loss]) -> Iterator[Damage]:
+        """Take in the losses of the next rows; gives the damages that have ended."""
+        for name in [name for name in self.runs if name not in losses]:
+            yield self._damage(name)
+        counted = False
+        for name, loss in losses.items():
+            run = self.runs.get(name)
+            if run is not None and not run.loss.same_cause(loss):
+                yield self._damage(name)
+                run = None
+            if run is None:
+                run = self.runs[name] = _Run(loss, start, start, 0)
+            run.stop = stop
+            run.records_lost += 0 if counted else stop - start
+            counted = True
+
+    def rest(self) -> Iterator[Damage]:
+        """The damages that reach to the end."""
+        for name in list(self.runs):
+            yield self._damage(name)
+
+    def _damage(self, name: str) -> Damage:
+        run = self.runs.pop(name)
+        rows = f"row {run.start:,}" if run.stop == run.start + 1 else f"rows {run.start:,} to {run.stop - 1:,}"
+        return Damage(
+            run.loss.kind,
+            f"{rows}: {run.loss.reason}",
+            position=run.start - self.origin,
+            dataset=name,
+            offset=run.loss.offset,
+            records_lost=run.records_lost,
+            data={"rows": [run.start, run.stop], **run.loss.data},
+        )
+
+
+def row_batch(table: Table, origin: int, start: int, stop: int, columns: Mapping[str, Column]) -> RowBatch:
+    """The rows ``start:stop`` of a table; positions count from ``origin``."""
+    return RowBatch(table, np.arange(start - origin, stop - origin, dtype=np.int64), columns)

@@ -1,0 +1,143 @@
+"""HDF5 files: every dataset of any depth, rows in batches, nothing locked, followed or loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from .base import Batch, Damage, DatasetInfo, Extent, Partition, RecordBatch, Store, Table
+from .hdf5_catalog import Catalog, read_catalog
+from .hdf5_file import open_file
+from .hdf5_library import LIBRARY_ERRORS, one_line
+from .hdf5_plan import DamageRuns, Readers, batch_stop, cut_rows, row_batch, segments, table_rows
+from .hdf5_readers import ColumnReader, LostReader, make_reader
+from .hdf5_sources import open_dataset
+
+
+class Hdf5Store(Store):
+    """One HDF5 file.
+
+    A partition's token is its range of rows ``(start, stop)``. A table's columns are read together; rows of
+    which a column can't be read are given without it, and the damage names them.
+
+    Raises
+    ------
+    StoreNotFound
+        No such file, no permission, or not a regular file. Damage never raises.
+    """
+
+    name: ClassVar[str] = "hdf5"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._opened = open_file(self.path)
+        self._catalog: Catalog | None = None
+        self._current: tuple[Table, Readers] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """See `Store.size_bytes`."""
+        return self._opened.size_bytes
+
+    @property
+    def catalog(self) -> Catalog:
+        """The file's datasets and broken links, listed when they are first asked for."""
+        if self._catalog is None:
+            self._catalog = Catalog()
+            if self._opened.file is not None:
+                try:
+                    self._catalog = read_catalog(self._opened.file)
+                except LIBRARY_ERRORS as exc:
+                    reason = f"HDF5 can't read the file's root group: {one_line(exc)}"
+                    self._catalog.damages.append(Damage("unreadable", reason))
+        return self._catalog
+
+    def opening_damage(self) -> Sequence[Damage]:
+        """See `Store.opening_damage`."""
+        return [*self._opened.damages, *self.catalog.damages]
+
+    def sample(self, count: int = 16) -> RecordBatch | None:
+        """See `Store.sample`; a store of rows has none."""
+        return None
+
+    def datasets(self) -> Sequence[DatasetInfo]:
+        """See `Store.datasets`."""
+        return self.catalog.datasets
+
+    def partitions(self, tables: Sequence[Table] | None = None, limit: int | None = None) -> list[Partition]:
+        """See `Store.partitions`; without ``tables`` each readable dataset is one."""
+        if tables is None:
+            tables = [
+                Table(info.path, (info.path,)) for info in self.datasets() if info.readable and info.shape is not None
+            ]
+        partitions: list[Partition] = []
+        left = limit
+        for table in tables:
+            readers = self._table_readers(table)
+            rows = table_rows(readers) if left is None else min(table_rows(readers), left)
+            for start, stop, size_bytes in cut_rows(readers, rows):
+                partitions.append(Partition(len(partitions), table, (start, stop), size_bytes))
+            left = None if left is None else left - rows
+        return partitions
+
+    def read(self, partition: Partition) -> Iterator[Batch | Damage | Extent]:
+        """See `Store.read`."""
+        origin, end = partition.token
+        readers = self._table_readers(partition.table)
+        runs = DamageRuns(partition.table, partition.table.columns, origin)
+        row = origin
+        while row < end:
+            lost = {name: loss for name, reader in readers.items() if (loss := reader.losses.at(row))}
+            if len(lost) == len(readers):
+                stop = min(end, *(loss.stop for loss in lost.values()))
+                yield from runs.take(row, stop, lost)
+            else:
+                stop = batch_stop(readers, row, end)
+                for low, high, columns, losses in segments(readers, row, stop):
+                    yield from runs.take(low, high, losses)
+                    if columns:
+                        yield row_batch(partition.table, origin, low, high, columns)
+            row = stop
+        yield from runs.rest()
+        yield Extent(end - origin)
+
+    def find(self, key: bytes) -> tuple[int | None, memoryview] | None:
+        """See `Store.find`; rows have no keys."""
+        return None
+
+    def closing_damage(self, records_read: int) -> Sequence[Damage]:
+        """See `Store.closing_damage`."""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return [Damage("in-use", "the file was removed while it was read")]
+        if (status.st_size, status.st_mtime_ns) != (self._opened.size_bytes, self._opened.modified_ns):
+            return [Damage("in-use", "the file was changed while it was read: this report may fit neither state")]
+        return []
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._current = None
+        self._opened.close()
+
+    def _table_readers(self, table: Table) -> Readers:
+        """Readers of the table's columns, kept for its next partition: they know where rows are lost."""
+        if self._current is None or self._current[0] != table:
+            self._current = None  # their unpacked chunks and open datasets go first
+            self._current = (table, {path: self._make_reader(path) for path in table.columns})
+        return self._current[1]
+
+    def _make_reader(self, path: str) -> ColumnReader:
+        info = self.catalog.by_path.get(path)
+        if info is None or not info.readable or self._opened.file is None:
+            return LostReader(0, info.reason if info else "no such dataset")
+        location = self.catalog.locations[path]
+        try:
+            dataset = open_dataset(self._opened.file.id, location)
+        except LIBRARY_ERRORS as exc:
+            return LostReader((info.shape or (1,))[0], f"the dataset can't be opened: {one_line(exc)}")
+        if dataset is None:
+            return LostReader((info.shape or (1,))[0], "the dataset can't be opened")
+        return make_reader(self._opened, dataset, info.kind, self.catalog.fields.get(path, ""))
