@@ -47,10 +47,12 @@ def make_plan(store: Store, source: SourceRef, options: Options, layout: str | N
     """Decide on the layout, the rules that can run and the partitions."""
     choice = choose_layout(store, options, layout)
     context = Context(options, choice.layout.name, store.name, choice.layout.traits)
-    not_run = [NotRun(rule.name, why) for rule in instantiate(rules, context) if (why := rule.not_run())]
+    ready = instantiate(rules, context)
+    not_run = [NotRun(rule.name, why) for rule in ready if (why := rule.not_run())]
     partly = _misled_rules(options)
     not_run += [NotRun(name, why) for name, why in partly.items() if name in rules]
     unable = {entry.rule for entry in not_run}
+    not_run += [NotRun(rule.name, why) for rule in ready if rule.name not in unable and (why := rule.left_out())]
     reasons = [*_asked_for_less(options), *choice.reasons]
     if isinstance(choice.layout, RowLayout):
         skipped = choice.layout.not_looked_at()
