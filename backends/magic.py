@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 
 from .errors import StoreError
-from .files import ReadOnlyFile
 
 _LMDB_MAGIC = 0xBEEFC0DE
 _LMDB_PAGE_SIZES = tuple(1 << power for power in range(9, 17))
@@ -65,6 +64,8 @@ def _lmdb_magic(page: bytes) -> bool:
 
 
 def _read(path: Path, offset: int, length: int) -> bytes:
+    from .files import ReadOnlyFile  # loads numpy, which nobody who only asks for a help text should wait for
+
     try:
         file = ReadOnlyFile(path)
     except StoreError:
