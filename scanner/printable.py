@@ -7,7 +7,7 @@ import unicodedata
 CUT = "…"
 """Stands where something was left out."""
 
-PLAIN = str.maketrans({"…": "~", "█": "#", "▌": "-", "·": "-", "×": "x", "─": "-", "–": "-", "±": "~"})
+PLAIN = str.maketrans("…█▌·─", "~#+--")
 """One ASCII character for each that datascan itself prints beyond ASCII, so that columns stay aligned."""
 
 

@@ -32,13 +32,9 @@ Exit codes:
 
 @click.command(epilog=EXAMPLES, short_help="Scan data sets and say which records are broken.")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=params.paths)
-@click.option(
-    "--backend",
-    type=click.Choice(["lmdb", "leveldb", "hdf5"]),
-    help="The store, where it must not be recognised from its bytes.",
-)
-@click.option("--database", metavar="NAME", help="The named database inside an LMDB.  [default: the unnamed one]")
-@click.option("--layout", metavar="NAME", help="How records are encoded.  [default: recognised from the first records]")
+@params.backend_option
+@params.database_option
+@params.layout_option
 @click.option(
     "--select",
     metavar="NAMES",

@@ -15,8 +15,8 @@ from ..options import Options
 from ..progress import progress_bar
 from ..render import RENDERERS, Style
 from ..report import Coverage, Report, SourceInfo, SourceReport
+from .names import check_layout, check_names, names_of
 from .outputs import Output, OutputFile, parse_outputs, refuse_sources
-from .rule_names import check_names, names_of
 from .session import CannotWrite, Session
 from .terminal import WIDEST, stdout_style
 
@@ -26,6 +26,7 @@ def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]
     outputs = parse_outputs(given["outputs"])
     fields = option_fields(given)
     options = make_options(**fields)
+    check_layout(given["layout"])
     with ExitStack() as stack:
         files: list[tuple[Output, OutputFile]] = []
         for output in outputs:
@@ -90,10 +91,10 @@ class Scans:
                     self._left_out(source, "not looked at: the run was interrupted before", interrupted=True)
                 )
             else:
-                reports.append(self._scan(source, first=not reports))
+                reports.append(self._scan(source, alone=len(sources) == 1))
         return reports
 
-    def _scan(self, source: str, first: bool) -> SourceReport:
+    def _scan(self, source: str, alone: bool) -> SourceReport:
         given = self.given
         try:
             with progress_bar(source, sys.stderr, not (given["quiet"] or given["no_progress"])) as bar:
@@ -110,7 +111,7 @@ class Scans:
         except KeyboardInterrupt:
             return self._left_out(source, "interrupted before the first record", interrupted=True)
         except UsageError as exc:
-            if first:  # an hour of scanning other sources is not thrown away for one that the options do not fit
+            if alone:  # the scans of other sources are not thrown away for one that the options do not fit
                 raise
             return self._left_out(source, str(exc))
         except Exception as exc:

@@ -63,6 +63,29 @@ def debug_option(command: F) -> F:
     )(command)
 
 
+def backend_option(command: F) -> F:
+    """``--backend``."""
+    return click.option(
+        "--backend",
+        type=click.Choice(["lmdb", "leveldb", "hdf5"]),
+        help="The store, where it must not be recognised from its bytes.",
+    )(command)
+
+
+def database_option(command: F) -> F:
+    """``--database``."""
+    return click.option(
+        "--database", metavar="NAME", help="The named database inside an LMDB.  [default: the unnamed one]"
+    )(command)
+
+
+def layout_option(command: F) -> F:
+    """``--layout``."""
+    return click.option(
+        "--layout", metavar="NAME", help="How records are encoded.  [default: recognised from the first records]"
+    )(command)
+
+
 def colour_option(command: F) -> F:
     """``--color``."""
     return click.option(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TextIO
 
-from ..printable import encodable
 from ..render.json_ import portable_json
 from ..render.pages import Page, page_lines, pages_of, table_lines
 from ..render.style import Style
 from ..rules import RULES
-from .rule_names import names_of
+from .names import names_of
 from .session import Session
-from .terminal import stdout_style
+from .terminal import stdout_style, write_lines
 
 
 def run_rules(session: Session, name: str | None, output: str, color: str) -> None:
@@ -34,8 +32,3 @@ def _pages(pages: Iterable[Page], style: Style) -> Iterator[str]:
         if number:
             yield from ("", "")
         yield from page_lines(page, style)
-
-
-def write_lines(lines: Iterable[str], stream: TextIO) -> None:
-    """Write lines as the stream can take them."""
-    stream.write(encodable("".join(line.rstrip() + "\n" for line in lines), stream.encoding))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterable
+from typing import TextIO
 
+from ..printable import encodable
 from ..render.style import Style
 
 NARROWEST, WIDEST = 40, 120
@@ -31,3 +34,8 @@ def colour_wanted(choice: str, is_terminal: bool) -> bool:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return is_terminal
+
+
+def write_lines(lines: Iterable[str], stream: TextIO) -> None:
+    """Write lines as the stream can take them."""
+    stream.write(encodable("".join(line.rstrip() + "\n" for line in lines), stream.encoding))

@@ -1,4 +1,4 @@
-"""Rule names as people type them: rules and families, with the nearest ones for a slip of the finger."""
+"""Names as people type them: rules, families, layouts; with the nearest ones for a slip of the finger."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from ...backends.errors import UsageError
-from ..rules import RULES
+from ..layouts import LAYOUTS
+from ..rules import FAMILIES, RULES
 
 
 def names_of(name: str, said_by: str) -> list[str]:
@@ -18,16 +19,29 @@ def names_of(name: str, said_by: str) -> list[str]:
         No such rule or family; the message starts with ``said_by``, the option that it was given to.
     """
     rules = [rule.name for rule in RULES]
-    families = list(dict.fromkeys(rule.partition("-")[0] for rule in rules))
     if name in rules:
         return [name]
-    if name in families:
+    if name in FAMILIES:
         return [rule for rule in rules if rule.partition("-")[0] == name]
-    near = get_close_matches(name, [*rules, *families], 3, 0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(families)}"
+    near = get_close_matches(name, [*rules, *FAMILIES], 3, 0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(FAMILIES)}"
     raise UsageError(f"{said_by}: no rule or family {name!r}; {hint} ('datascan rules' lists all)")
 
 
 def check_names(names: Iterable[str], option: str) -> tuple[str, ...]:
     """The names as they are, if every one is a rule or a family."""
     return tuple(name for name in names if names_of(name, option))
+
+
+def check_layout(name: str | None) -> None:
+    """Refuse a layout that there is not.
+
+    Raises
+    ------
+    UsageError
+        With the nearest names, or all.
+    """
+    if name is not None and name not in LAYOUTS:
+        near = get_close_matches(name, LAYOUTS, 2, 0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(LAYOUTS)}"
+        raise UsageError(f"--layout: no layout {name!r}; {hint}")
