@@ -92,7 +92,12 @@ def _find(name: str, folders: list[Path]) -> ListEntry:
     for candidate in tried:
         try:
             if stat.S_ISREG(candidate.stat().st_mode):
-                return ListEntry(name, candidate, ())
+                return ListEntry(_printable(name), candidate, ())
         except (OSError, ValueError):
             continue
-    return ListEntry(name, None, tuple(candidate.parent for candidate in tried))
+    return ListEntry(_printable(name), None, () if os.path.isabs(name) else tuple(folders))
+
+
+def _printable(name: str) -> str:
+    """A name with escapes for bytes that are not UTF-8: reports are."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

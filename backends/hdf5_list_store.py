@@ -118,7 +118,8 @@ class Hdf5ListStore(Store):
                     damages += [_in_file(damage, entry.name) for damage in store.opening_damage()]
                 elif entry.path is None:
                     folders = ", ".join(str(folder) for folder in entry.tried)
-                    reason = f"the list names {entry.name}, which does not exist (looked in {folders})"
+                    looked = f" (looked in {folders})" if folders else ""
+                    reason = f"the list names {entry.name}, which does not exist{looked}"
                     if entry.name.startswith("#"):
                         reason += "; Caffe knows no comments in a list: every word is a file name"
                     damages.append(Damage("unreadable", reason, data={"file": entry.name}))

@@ -112,11 +112,14 @@ class _Run:
 
 
 class DamageRuns:
-    """Joins losses that continue from batch to batch, and counts each lost row once."""
+    """Joins losses that continue from batch to batch, and counts each lost row once.
 
-    def __init__(self, table: Table, names: Sequence[str], origin: int) -> None:
-        self.table = table
-        self.order = {name: number for number, name in enumerate(names)}
+    ``rows`` are those of the whole table: a dataset that is lost from end to end has no position. Positions count
+    from ``origin``.
+    """
+
+    def __init__(self, rows: int, origin: int) -> None:
+        self.rows = rows
         self.origin = origin
         self.runs: dict[str, _Run] = {}
 
@@ -143,11 +146,12 @@ class DamageRuns:
 
     def _damage(self, name: str) -> Damage:
         run = self.runs.pop(name)
+        whole = (run.start, run.stop) == (0, self.rows)
         rows = f"row {run.start:,}" if run.stop == run.start + 1 else f"rows {run.start:,} to {run.stop - 1:,}"
         return Damage(
             run.loss.kind,
-            f"{rows}: {run.loss.reason}",
-            position=run.start - self.origin,
+            f"{f'all {self.rows:,} rows' if whole and self.rows > 1 else rows}: {run.loss.reason}",
+            position=None if whole else run.start - self.origin,
             dataset=name,
             offset=run.loss.offset,
             records_lost=run.records_lost,

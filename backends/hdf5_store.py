@@ -86,7 +86,7 @@ class Hdf5Store(Store):
         """See `Store.read`."""
         origin, end = partition.token
         readers = self._table_readers(partition.table)
-        runs = DamageRuns(partition.table, partition.table.columns, origin)
+        runs = DamageRuns(table_rows(readers), origin)
         row = origin
         while row < end:
             lost = {name: loss for name, reader in readers.items() if (loss := reader.losses.at(row))}

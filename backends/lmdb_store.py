@@ -79,7 +79,7 @@ class LmdbStore(Store):
             raise
 
     def _no_such_database(self, database: str) -> str:
-        names = sorted(named_databases(self._state)[0])
+        names = sorted(self._named[0])
         there = f"there are: {', '.join(names)}" if names else "there are no named databases"
         return f"{self.path} has no database named {database!r}; {there}"
 
@@ -92,6 +92,10 @@ class LmdbStore(Store):
         if self._database is None:
             return self._state.main
         return database_tree(self._state, self._database) or self._state.main
+
+    @cached_property
+    def _named(self) -> tuple[dict[str, Tree], int | None]:
+        return named_databases(self._state)
 
     @cached_property
     def _leaves(self) -> tuple[Ints, Ints]:
@@ -107,7 +111,7 @@ class LmdbStore(Store):
         """See `Store.records_claimed`. Named databases are entries of the unnamed one, but no records."""
         if not self._state.claimed:
             return None
-        named = 0 if self._database is not None else len(named_databases(self._state)[0])
+        named = 0 if self._database is not None else len(self._named[0])
         return max(self._tree.entries - named, 0)
 
     # Damage of the whole ------------------------------------------------------------------------------------
@@ -127,13 +131,11 @@ class LmdbStore(Store):
             return Damage("empty", "the database holds no records")
         if self._database is not None:
             return None
-        names, records = named_databases(self._state)
+        names, records = self._named
         if not names or records != 0:
             return None
         listed = ", ".join(sorted(names))
-        reason = (
-            f"the environment holds named databases and no records beside them: {listed}; choose one: --database NAME"
-        )
+        reason = f"there are named databases and no records beside them: {listed}; choose one with --database NAME"
         return Damage("empty", reason, data={"databases": sorted(names)})
 
     def _live_and_free(self) -> list[Damage]:
@@ -145,9 +147,7 @@ class LmdbStore(Store):
         if not len(both) or self._writer_passed(self._snapshot.transaction):
             return []
         number = int(both[0])
-        reason = (
-            f"{len(both)} pages in use are on the free list too, the first is page {number}: the next writer loses them"
-        )
+        reason = f"{len(both)} pages in use are on the free list too, first page {number}: the next writer loses them"
         return [Damage("damaged", reason, offset=number * self._reader.page_size, data={"page": number})]
 
     def _writer_passed(self, transaction: int) -> bool:
@@ -164,9 +164,7 @@ class LmdbStore(Store):
         claimed = self.records_claimed
         lost = None if claimed is None or self._limited else claimed - records_read
         if self._writer_passed(self._snapshot.transaction):
-            reason = (
-                "the data set was written to while it was read: what was read is not one state of it; scan it again"
-            )
+            reason = "the data set was written to while it was read: this is not one state of it; scan it again"
             return [Damage("in-use", reason, records_lost=lost if lost and lost > 0 else None)]
         if not lost:
             return []
@@ -250,17 +248,16 @@ class LmdbStore(Store):
         records, rows = self._rows(partition)
         fetcher = ValueFetcher(self._reader, partition.table)
         for part in rows:
-            damages = [part] if isinstance(part, Damage) else []
-            if isinstance(part, Rows):
-                for piece in part.batches() if limit < 0 else part.take(part.position < limit).batches():
-                    batch, lost = fetcher.fetch(piece)
-                    yield from self._unless_written_to(lost, transaction)
-                    if batch is not None:
-                        yield batch
-            yield from self._unless_written_to(
-                [d for d in damages if limit < 0 or (d.position or 0) < limit], transaction
-            )
-            if 0 <= limit <= records.position and isinstance(part, Rows):
+            if isinstance(part, Damage):
+                if limit < 0 or (part.position or 0) < limit:
+                    yield from self._unless_written_to([part], transaction)
+                continue
+            for piece in (part if limit < 0 else part.take(part.position < limit)).batches():
+                batch, lost = fetcher.fetch(piece)
+                yield from self._unless_written_to(lost, transaction)
+                if batch is not None:
+                    yield batch
+            if 0 <= limit <= records.position:
                 break
         yield Extent(records.position if limit < 0 else min(records.position, limit))
 
@@ -280,8 +277,7 @@ class LmdbStore(Store):
         node = find_node(self._reader, self._tree, key) if key else None
         if node is None:
             return None
-        pages, _, row = node
-        for part in RecordReader(self._reader, self._tree.flags).rows(pages.numbers):
+        for part in RecordReader(self._reader, self._tree.flags).rows(node[0].numbers):
             if isinstance(part, Rows):
                 at = next((i for i in range(len(part)) if part.key(i) == key), None)
                 if at is not None:
@@ -293,15 +289,9 @@ class LmdbStore(Store):
         found: dict[bytes, bytes] = {}
         leaves = self._leaves[0]
         picks = np.unique(np.linspace(0, len(leaves) - 1, count).astype(np.int64)) if len(leaves) else leaves
-        rows = [
-            part for part in RecordReader(self._reader, self._tree.flags).rows(leaves[picks]) if isinstance(part, Rows)
-        ]
-        if not rows:  # all of these are damaged: the first leaf that is not
-            every = RecordReader(self._reader, self._tree.flags).rows(leaves)
-            rows = [
-                part for part in (next((part for part in every if isinstance(part, Rows)), None),) if part is not None
-            ]
-        fetcher = ValueFetcher(self._reader, _TABLE)
+        rows = self._some_rows(leaves[picks])
+        if not rows:  # all of these are damaged
+            rows = self._some_rows(leaves)[:1]
         for part in [*_spread(rows, count), *filter(None, map(self._find_rows, _RESERVED_KEYS))]:
             for piece in part.batches():
                 batch, _ = ValueFetcher(self._reader, _TABLE).fetch(piece)
@@ -310,6 +300,10 @@ class LmdbStore(Store):
         keys = sorted(found, key=lambda key: sort_key(key, self._tree.flags))
         columns = BytesColumn.from_strings(keys), BytesColumn.from_strings(found[key] for key in keys)
         return RecordBatch(_TABLE, np.arange(len(keys)), *columns)
+
+    def _some_rows(self, leaves: Ints) -> list[Rows]:
+        """Records of leaves, without their damage."""
+        return [part for part in RecordReader(self._reader, self._tree.flags).rows(leaves) if isinstance(part, Rows)]
 
     def close(self) -> None:
         """See `Store.close`."""
