@@ -57,8 +57,8 @@ def suspicious_texts(texts: BytesColumn) -> NDArray[np.int64]:
     starts = np.cumsum(lengths + 1) - (lengths + 1)
     # All texts one after the other with a space behind each: valid UTF-8 if and only if each of them is.
     joined = np.full(int(lengths.sum()) + len(lengths), 0x20, np.uint8)
-    places = np.repeat(texts.starts - starts, lengths) + (inner := _inside(starts, lengths))
-    joined[inner] = texts.buffer[places]
+    inside = _inside(starts, lengths)
+    joined[inside] = texts.buffer[inside + np.repeat(texts.starts - starts, lengths)]
     suspect = lengths == 0
     flagged = _CONTROL[joined]
     flagged[1:] |= (joined[:-1] == 0xC2) & (joined[1:] >= 0x80) & (joined[1:] < 0xA0)  # U+0080 to U+009F
