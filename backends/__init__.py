@@ -18,6 +18,7 @@ from .errors import (
     UnknownFormat,
     UsageError,
 )
+from .hdf5_list import is_hdf5_list
 from .magic import is_hdf5, is_leveldb, is_lmdb
 
 if TYPE_CHECKING:  # numpy must not be imported to print a help text
@@ -58,7 +59,7 @@ BACKENDS: dict[str, Backend] = {
     for backend in (
         Backend("lmdb", ".lmdb_store", "LmdbStore", is_lmdb, databases=True),
         Backend("leveldb", ".leveldb_store", "LevelDbStore", is_leveldb),
-        Backend("hdf5", ".hdf5_store", "open_hdf5", is_hdf5),
+        Backend("hdf5", ".hdf5_open", "open_hdf5", lambda path: is_hdf5(path) or is_hdf5_list(path)),
     )
 }
 
