@@ -286,20 +286,28 @@ class LmdbStore(Store):
 
     def sample(self, count: int = 16) -> RecordBatch | None:
         """See `Store.sample`: records of leaves spread over the database, and reserved keys found by descent."""
-        found: dict[bytes, bytes] = {}
         leaves = self._leaves[0]
         picks = np.unique(np.linspace(0, len(leaves) - 1, count).astype(np.int64)) if len(leaves) else leaves
         rows = self._some_rows(leaves[picks])
         if not rows:  # all of these are damaged
             rows = self._some_rows(leaves)[:1]
-        for part in [*_spread(rows, count), *filter(None, map(self._find_rows, _RESERVED_KEYS))]:
+        drawn = self._records(_spread(rows, count))
+        keys = {key for key, _ in drawn}
+        drawn += self._records([row for key in _RESERVED_KEYS if key not in keys and (row := self._find_rows(key))])
+        # The sort is stable: values of one key stay in their order.
+        drawn.sort(key=lambda record: sort_key(record[0], self._tree.flags))
+        columns = (BytesColumn.from_strings(record[side] for record in drawn) for side in (0, 1))
+        return RecordBatch(_TABLE, np.arange(len(drawn)), *columns)
+
+    def _records(self, parts: list[Rows]) -> list[tuple[bytes, bytes]]:
+        """Copies of the records that can be read."""
+        found: list[tuple[bytes, bytes]] = []
+        for part in parts:
             for piece in part.batches():
                 batch, _ = ValueFetcher(self._reader, _TABLE).fetch(piece)
                 if batch is not None:
-                    found.update(zip(map(bytes, batch.keys), map(bytes, batch.values), strict=True))
-        keys = sorted(found, key=lambda key: sort_key(key, self._tree.flags))
-        columns = BytesColumn.from_strings(keys), BytesColumn.from_strings(found[key] for key in keys)
-        return RecordBatch(_TABLE, np.arange(len(keys)), *columns)
+                    found += zip(map(bytes, batch.keys), map(bytes, batch.values), strict=True)
+        return found
 
     def _some_rows(self, leaves: Ints) -> list[Rows]:
         """Records of leaves, without their damage."""
