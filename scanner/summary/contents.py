@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +48,7 @@ class ContentSummary:
 
     def __init__(self, options: Options) -> None:
         self.chunks: list[Chunk] = []
+        self._copies: tuple[Positions, Positions] | None = None
 
     def __len__(self) -> int:
         return sum(len(chunk.hashes) for chunk in self.chunks)
@@ -65,32 +65,40 @@ class ContentSummary:
             digest = xxhash.xxh3_128_digest
             hashes = np.frombuffer(b"".join([digest(content) for content in contents]), np.uint64).reshape(-1, 2)
             self.chunks.append(Chunk.of(hashes, samples.batch.positions[rows]))
+            self._copies = None
 
     def merge(self, later: ContentSummary, offset: int) -> None:
         """See `SummaryPart.merge`."""
         self.chunks += [chunk.shifted(offset) for chunk in later.chunks]
+        self._copies = None
 
     def statistics(self) -> dict[str, Any]:
         """Nothing: equal contents are findings."""
         return {}
 
-    def groups(self) -> Iterator[Positions]:
-        """Positions of records with equal contents: two or more each, ascending, groups by their first position.
+    def copies(self) -> tuple[Positions, Positions]:
+        """Records whose contents stood in the store before, ascending, and for each the first one with them.
 
         Needs room for 8 more bytes a record while it looks for the hashes that occur twice.
         """
+        if self._copies is None:
+            self._copies = self._find_copies()
+        return self._copies
+
+    def _find_copies(self) -> tuple[Positions, Positions]:
+        none = np.empty(0, np.int64)
         if not self.chunks:
-            return
+            return none, none
         low = np.concatenate([chunk.hashes[:, 0] for chunk in self.chunks])
         low.sort()
         repeated = np.unique(low[1:][low[1:] == low[:-1]])
         del low
         if len(repeated) == 0:
-            return
+            return none, none
         picks = [_is_in(chunk.hashes[:, 0], repeated) for chunk in self.chunks]
         hashes = np.concatenate([chunk.hashes[pick] for chunk, pick in zip(self.chunks, picks, strict=True)])
         positions = np.concatenate([chunk.positions_of(pick) for chunk, pick in zip(self.chunks, picks, strict=True)])
-        yield from _grouped(hashes, positions)
+        return _later_and_first(hashes, positions)
 
 
 def _is_in(values: NDArray[np.uint64], chosen: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -100,12 +108,12 @@ def _is_in(values: NDArray[np.uint64], chosen: NDArray[np.uint64]) -> NDArray[np
     return found
 
 
-def _grouped(hashes: Hashes, positions: Positions) -> Iterator[Positions]:
+def _later_and_first(hashes: Hashes, positions: Positions) -> tuple[Positions, Positions]:
+    """Positions whose hash stood at an earlier one, ascending, and the earliest for each."""
     order = np.lexsort((positions, hashes[:, 1], hashes[:, 0]))
     hashes, positions = hashes[order], positions[order]
-    starts = np.flatnonzero(np.r_[True, (hashes[1:] != hashes[:-1]).any(axis=1)])
-    stops = np.r_[starts[1:], len(positions)]
-    several = stops - starts > 1
-    starts, stops = starts[several], stops[several]
-    for group in np.argsort(positions[starts], kind="stable").tolist():
-        yield positions[starts[group] : stops[group]]
+    starts = np.r_[True, (hashes[1:] != hashes[:-1]).any(axis=1)]
+    first = positions[np.maximum.accumulate(np.where(starts, np.arange(len(positions)), 0))]
+    later, first = positions[~starts], first[~starts]
+    order = np.argsort(later)
+    return later[order], first[order]

@@ -61,6 +61,10 @@ class Runs:
         last = np.r_[first[1:], True] if len(starts) else first
         return np.stack([starts[first], stops[last]], axis=1)
 
+    def __contains__(self, number: int) -> bool:
+        starts = self.table[:, NUMBER]
+        return bool(((starts <= number) & (number < starts + self.table[:, LENGTH])).any())
+
     def positions_of(self, numbers: Ints) -> Ints:
         """Positions of numbers that all occur (of one of the records, where a number is repeated)."""
         table = self.table[np.argsort(self.table[:, NUMBER], kind="stable")]

@@ -37,7 +37,8 @@ PAYLOAD = "data"
 class ShapeTable:
     """Shapes and dtypes of one array of the samples.
 
-    ``axes`` is as in `ArrayBlock`, of the first sample. ``uncounted`` samples have shapes beyond `MAX_SHAPES`.
+    ``axes`` is as in `ArrayBlock`, of the first sample. ``located`` turns false when positions are dropped;
+    ``uncounted`` samples have shapes beyond `MAX_SHAPES`.
     """
 
     cap: int
@@ -45,6 +46,7 @@ class ShapeTable:
     shapes: dict[Shape, PositionLog] = field(default_factory=dict)
     dtypes: dict[str, PositionLog] = field(default_factory=dict)
     uncounted: int = 0
+    located: bool = True
 
     def add(self, shape: Shape, positions: NDArray[np.int64]) -> None:
         """Samples of a shape."""
@@ -66,8 +68,8 @@ class ShapeTable:
         _merge_logs(self.dtypes, later.dtypes, self.cap, offset)
 
     def _drop_positions(self) -> None:
-        if self.cap and len(self.shapes) > MAX_LOCATED:
-            self.cap = 0
+        if len(self.shapes) > MAX_LOCATED:
+            self.located = False
             for log in self.shapes.values():
                 log.cap = 0
                 log.positions.clear()

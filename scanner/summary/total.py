@@ -19,8 +19,8 @@ from .values import ValueSummary
 class Summary:
     """What one or several partitions gave together.
 
-    ``records`` counts all rows, ``samples`` those that are samples; ``damages`` counts what the store could not
-    give back or says of itself that is not so (whoever reads the store adds to it).
+    ``records`` counts all rows, ``samples`` those that are samples; ``damages`` counts what is wrong with the store
+    (whoever reads it adds to this).
     """
 
     def __init__(self, options: Options) -> None:

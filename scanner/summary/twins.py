@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..options import Options
 from ..sample import SampleBatch
+from .keys import Gap
 from .runs import Runs, difference, union
 
 
@@ -84,6 +85,13 @@ class TwinSummary:
     def count(self) -> int:
         """How many different numbers there are."""
         return int(np.diff(self.numbers(), axis=1).sum())
+
+    def gaps(self) -> Iterator[Gap]:
+        """Holes in the numbers, ascending; the record after each is of the first kind that has it."""
+        intervals = self.numbers()
+        for before, after in zip(intervals[:-1, 1].tolist(), intervals[1:, 0].tolist(), strict=True):
+            places = [kind.runs.positions_of(np.array([after])) for kind in self.kinds.values() if after in kind.runs]
+            yield Gap(int(places[0][0]), before, after - before)
 
     def widows(self) -> Iterator[Widow]:
         """Numbers that some kind has not, by number; the record named is of the first kind that has it."""
