@@ -88,6 +88,7 @@ class Checker:
     def note(self, damage: Damage) -> None:
         """Report damage; the rule of its kind may be deselected, the records are lost all the same."""
         self.partial.unreadable += damage.records_lost or 0
+        self.partial.summary.damages += damage.kind != "in-use"
         for rule in self.rules:
             if isinstance(rule, StoreRule):
                 for finding in rule.report(damage):
