@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .hdf5_superblock import read_superblock
-from .magic import is_hdf5
 
 MAX_LIST_BYTES = 16 << 20
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
@@ -41,11 +40,6 @@ def is_hdf5_list(path: str | os.PathLike[str]) -> bool:
     if not named:
         return Path(path).suffix == ".txt"
     return any(all(_looks_like_hdf5(name, Path(path)) for name in line) for line in named[:1000])
-
-
-def is_hdf5_source(path: Path) -> bool:
-    """An HDF5 file or a list of HDF5 files."""
-    return is_hdf5(path) or is_hdf5_list(path)
 
 
 def read_list(path: Path) -> list[ListEntry]:

@@ -18,12 +18,15 @@ _PLACES = {
     "encoded-images": ("images", "EncodedImages"),
     "npy": ("npy", "Npy"),
     "raw": ("raw", "Raw"),
+    "caffe-hdf5": ("hdf5_caffe", "CaffeHdf5"),
+    "hdf5-pairs": ("hdf5_pairs", "Hdf5Pairs"),
+    "hdf5-arrays": ("hdf5_arrays", "Hdf5Arrays"),
 }
 
 RECORD_LAYOUTS = ("caffe-datum", "ssd-annotated-datum", "ocr", "encoded-images", "npy", "raw")
 """Those of key-value stores, in the order that decides between equals; ``raw`` is the last resort."""
 
-ROW_LAYOUTS: tuple[str, ...] = ()
+ROW_LAYOUTS = ("caffe-hdf5", "hdf5-pairs", "hdf5-arrays")
 """Those of HDF5, the most specific first: the first that recognises its datasets is taken."""
 
 
