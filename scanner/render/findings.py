@@ -48,11 +48,13 @@ def group_lines(group: Group, style: Style, page: Page | None) -> Iterator[str]:
     severity = style.paint(group.severity.value, group.severity.value)
     yield f"{severity}  {style.paint(printable(group.rule), 'name')}  {counted(group.count, 'finding')}"
     shown = group.findings[: style.places]
+    if group.count == len(shown) + 1:  # the line that says "1 more" may as well be that one
+        shown = group.findings[: style.places + 1]
     yield from place_lines(shown, style)
     if more := group.count - len(shown):
         text = f"and {more:,} more" if shown else f"{more:,} counted"
         text += f", {group.omitted:,} of them beyond --max-findings" if group.omitted else ""
-        yield "  " + style.paint(text, "dim")
+        yield from style.note(text)
     for word, title in (("why", WHY), ("fix", FIX)) if page else ():
         text = printable(page.brief(title)) if page else ""
         for number, line in enumerate(fill(text, style.width - 7)):

@@ -83,7 +83,8 @@ def page_lines(page: Page, style: Style) -> Iterator[str]:
     for title, text in page.sections:
         yield ""
         yield style.paint(title, "name")
-        for block in text.split("\n\n"):
+        for number, block in enumerate(text.split("\n\n")):
+            yield from [""] * bool(number)
             yield from block_lines(block, min(style.width, 100))
 
 

@@ -54,10 +54,10 @@ def histogram_lines(title: str, value: object, distinct: object, style: Style) -
     many = f", of which the first {len(counts):,} are counted here" if isinstance(distinct, int) else ""
     classes = counted(distinct if isinstance(distinct, int) else len(counts), "class", "classes")
     yield f"{style.paint(title, 'name')}  {classes}{many}{'' if few else f'; the {BARS_SHOWN} most frequent:'}"
-    names = [clip(printable(label), 20) for label, _ in shown]
+    names = [clip(printable(label), style.width // 4) for label, _ in shown]
     numbers = [f"{count:,}" for _, count in shown]
     name_columns, number_columns = max(map(width, names)), max(map(width, numbers))
-    room = max(min(BAR_COLUMNS, style.width - name_columns - number_columns - 13), 4)
+    room = max(min(BAR_COLUMNS, style.width - name_columns - number_columns - 14), 1)
     for label, number, (_, count) in zip(names, numbers, shown, strict=True):
         columns = f"{pad(label, name_columns, True)}  {pad(number, number_columns, True)}  {share(count, total):>6}"
         yield f"  {columns}  {style.paint(bar_of(count, most, room), 'bar')}"
@@ -65,7 +65,9 @@ def histogram_lines(title: str, value: object, distinct: object, style: Style) -
         rest = total - sum(count for _, count in shown)
         label, fewest = min(counts.items(), key=lambda pair: pair[1])
         left = counted(len(counts) - len(shown), "more class", "more classes")
-        yield style.paint(f"  {left} with {rest:,}; fewest: {clip(printable(label), 20)} with {fewest:,}", "dim")
+        yield from style.note(
+            f"{left} with {rest:,}; fewest: {clip(printable(label), style.width // 4)} with {fewest:,}"
+        )
 
 
 def column_lines(value: object, style: Style) -> Iterator[str]:
@@ -73,9 +75,12 @@ def column_lines(value: object, style: Style) -> Iterator[str]:
     if not isinstance(value, Mapping) or not value:
         return
     yield f"{style.paint('label columns', 'name')}  {len(value)}"
-    names = [clip(printable(str(name)), 32) for name in value]
+    names = [clip(printable(str(name)), style.width // 3) for name in value]
+    indent = max(map(width, names)) + 4
     for name, facts in zip(names, value.values(), strict=True):
-        yield f"  {pad(name, max(map(width, names)))}  {', '.join(column_facts(facts))}"
+        first, *others = fill(", ".join(column_facts(facts)), style.width - indent) or [""]
+        yield f"  {pad(name, indent - 4)}  {first}"
+        yield from (" " * indent + line for line in others)
 
 
 def column_facts(facts: object) -> Iterator[str]:
@@ -118,13 +123,13 @@ def shape_lines(value: object, left_out: object, style: Style) -> Iterator[str]:
     shown = sorted(counts.items(), key=lambda pair: -pair[1])[:SHAPES_SHOWN]
     more = "more than " if unlisted else ""
     yield f"{style.paint('shapes', 'name')}  {more}{counted(len(counts), 'shape')}"
-    names = [clip(printable(shape), 40) for shape, _ in shown]
+    names = [clip(printable(shape), style.width // 2) for shape, _ in shown]
     numbers = [f"{count:,}" for _, count in shown]
     for name, number, (_, count) in zip(names, numbers, shown, strict=True):
         columns = f"{pad(name, max(map(width, names)))}  {pad(number, max(map(width, numbers)), True)}"
         yield f"  {columns}  {share(count, total):>6}"
     if rest := total - sum(count for _, count in shown):
-        yield style.paint(f"  {counted(rest, 'record')} of other shapes", "dim")
+        yield from style.note(f"{counted(rest, 'record')} of other shapes")
 
 
 def channel_lines(value: object, style: Style) -> Iterator[str]:
@@ -145,7 +150,7 @@ def channel_lines(value: object, style: Style) -> Iterator[str]:
         numbers = "  ".join(number.rjust(columns_) for number, columns_ in zip(row, widths, strict=True))
         yield f"{pad(name, first, True)}  {numbers}"
     if len(channels) > CHANNELS_SHOWN:
-        yield style.paint(f"  {counted(len(channels) - CHANNELS_SHOWN, 'more channel')}", "dim")
+        yield from style.note(f"{counted(len(channels) - CHANNELS_SHOWN, 'more channel')}")
 
 
 def cell(value: object) -> str:

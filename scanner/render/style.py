@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from ..printable import fill
 
 CODES = {
     "error": "1;31",
@@ -42,6 +45,10 @@ class Style:
     def paint(self, text: str, what: str) -> str:
         """The text in the colour of what it is (`CODES`), as it stands where colours are off."""
         return f"\x1b[{CODES[what]}m{text}\x1b[0m" if self.colour and text else text
+
+    def note(self, text: str) -> Iterator[str]:
+        """A remark beneath a list, filled and dim."""
+        return ("  " + self.paint(line, "dim") for line in fill(text, self.width - 2))
 
 
 DEFAULT = Style()

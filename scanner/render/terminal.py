@@ -86,7 +86,7 @@ def verdict_lines(report: SourceReport, style: Style) -> Iterator[str]:
 def verdict_sentence(report: SourceReport) -> str:
     """What the verdict rests on."""
     if report.error is not None and not report.coverage.seen:
-        return printable(report.error)
+        return printable(report.error.removeprefix(f"{report.source.path}: "))
     found = findings_phrase(report)
     records = counted(report.coverage.seen, "record")
     if report.interrupted:
@@ -203,7 +203,9 @@ def table_lines(report: Report, style: Style) -> Iterator[str]:
     for name, one in zip(names, report.reports, strict=True):
         word = style.paint(pad(one.verdict.upper(), 10), one.verdict)
         phrase = "not looked at" if one.error and not one.coverage.seen else table_phrase(one)
-        yield f"  {word}  {pad(name, column)}  {phrase}"
+        first, *others = fill(phrase, max(style.width - column - 16, 20))
+        yield f"  {word}  {pad(name, column)}  {first}"
+        yield from (" " * (column + 16) + line for line in others)
 
 
 def table_phrase(report: SourceReport) -> str:
