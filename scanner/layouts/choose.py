@@ -80,14 +80,13 @@ def _why_raw(sample: RecordBatch, best: str, votes: int) -> tuple[str, ...]:
 
 
 def _choose_rows(store: Store, options: Options, forced: str | None) -> Choice:
+    names = ROW_LAYOUTS if forced is None else (_known(forced, ROW_LAYOUTS, store),)
     datasets = store.datasets()
-    for name in ROW_LAYOUTS if forced is None else (_known(forced, ROW_LAYOUTS, store),):
+    for name in names:
         layout = _row_class(name).recognise(datasets, options)
         if layout is not None:
             return Choice(layout, tuple(layout.tables()))
-    if forced is not None:
-        raise UsageError(f"layout {forced} does not fit the datasets of {store.path}; leave it out to let it be chosen")
-    raise UsageError(f"{store.path} has no datasets that any layout can read")
+    raise UsageError(f"the datasets of {store.path} are not {' or '.join(names)}; without --layout one is chosen")
 
 
 def _known(name: str, choices: Sequence[str], store: Store) -> str:

@@ -166,9 +166,8 @@ def _size_fault(row: int, value: memoryview, datum: Datum, name: str, unit: str,
         return None
     image = sniff_format(value[datum.data[0] : datum.data[1]]) if datum.data and name == "data" else None
     if image is not None:
-        message = (
-            f"data is a whole {image} image, but the encoded flag is lost: it is read as {datum.shape_text} pixels"
-        )
+        declared = f"{datum.shape_text} pixels" if expected else "raw pixels"
+        message = f"data is a whole {image} image, but the encoded flag is lost: it would be read as {declared}"
     elif datum.shape == (0, 0, 0):
         message = f"{name} holds {found} {unit}, but no dimensions are declared"
     elif found < expected:
