@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = [
     {"backends"},
-    {"version", "finding", "options", "progress", "sample", "images"},
+    {"version", "printable", "complain", "finding", "options", "progress", "sample", "images"},
     {"summary"},
     {"layouts", "rules", "report", "partial"},
     {"render"},
