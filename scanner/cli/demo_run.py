@@ -10,7 +10,7 @@ from pathlib import Path
 from ...backends.errors import UsageError
 from ..api import check
 from ..demo import Planted, run_demo
-from ..printable import pad, printable, width
+from ..printable import fill, pad, printable, width
 from ..render.numbers import counted
 from ..render.style import Style
 from ..render.terminal import report_lines, rule_pages
@@ -60,8 +60,8 @@ def planted_lines(planted: Sequence[Planted], report: Report, style: Style) -> I
     for fault, hit in zip(planted, found, strict=True):
         word = style.paint("found ", "pass") if hit else style.paint("MISSED", "fail")
         place = "" if fault.index is None else f"#{fault.index}"
-        columns = f"{pad(fault.path.name, names)}  {pad(place, 3)}  {pad(fault.rule, rules)}"
-        yield f"  {word}  {columns}  {printable(fault.what)}"
+        yield f"  {word}  {pad(fault.path.name, names)}  {pad(place, 3)}  {pad(fault.rule, rules)}"
+        yield from ("          " + line for line in fill(printable(fault.what), style.width - 10))
 
 
 def is_found(fault: Planted, report: SourceReport) -> bool:

@@ -10,13 +10,13 @@ from ..layouts import LAYOUTS
 from ..rules import FAMILIES, RULES
 
 
-def names_of(name: str, said_by: str) -> list[str]:
+def names_of(name: str, said_by: str = "") -> list[str]:
     """The rules that a name stands for: itself, or all of a family.
 
     Raises
     ------
     UsageError
-        No such rule or family; the message starts with ``said_by``, the option that it was given to.
+        No such rule or family; the message starts with ``said_by``, the option that the name was given to.
     """
     rules = [rule.name for rule in RULES]
     if name in rules:
@@ -25,7 +25,8 @@ def names_of(name: str, said_by: str) -> list[str]:
         return [rule for rule in rules if rule.partition("-")[0] == name]
     near = get_close_matches(name, [*rules, *FAMILIES], 3, 0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(FAMILIES)}"
-    raise UsageError(f"{said_by}: no rule or family {name!r}; {hint} ('datascan rules' lists all)")
+    said = f"{said_by}: " if said_by else ""
+    raise UsageError(f"{said}no rule or family {name!r}; {hint} ('datascan rules' lists all)")
 
 
 def check_names(names: Iterable[str], option: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from .terminal import stdout_style, write_lines
 def run_rules(session: Session, name: str | None, output: str, color: str) -> None:
     """Print a table of all rules, or the pages of some."""
     pages = pages_of(RULES)
-    chosen = list(pages.values()) if name is None else [pages[rule] for rule in names_of(name, "datascan rules")]
+    chosen = list(pages.values()) if name is None else [pages[rule] for rule in names_of(name)]
     if output == "json":
         text = json.dumps({"rules": [page.to_dict() for page in chosen]}, indent=2, ensure_ascii=False)
         session.write(lambda stream: stream.write(portable_json(text, stream.encoding) + "\n"))

@@ -11,7 +11,7 @@ from typing import TextIO
 from ..printable import encodable
 from ..render.style import Style
 
-NARROWEST, WIDEST = 40, 120
+NARROWEST, WIDEST = 60, 120
 """Columns of a text report: a narrower one can't be set, a wider one can't be read."""
 
 

@@ -15,6 +15,9 @@ from .style import Style
 MESSAGE_COLUMNS = 32
 """A message that has less room beside its place goes on a line of its own."""
 
+ENOUGH = 80
+"""Characters of a why or a fix after which no further sentence is added."""
+
 
 @dataclass(slots=True)
 class Group:
@@ -56,7 +59,7 @@ def group_lines(group: Group, style: Style, page: Page | None) -> Iterator[str]:
         text += f", {group.omitted:,} of them beyond --max-findings" if group.omitted else ""
         yield from style.note(text)
     for word, title in (("why", WHY), ("fix", FIX)) if page else ():
-        text = printable(page.brief(title)) if page else ""
+        text = printable(page.brief(title, ENOUGH)) if page else ""
         for number, line in enumerate(fill(text, style.width - 7)):
             yield f"  {style.paint(pad('' if number else word, 3), 'dim')}  {line}"
 
@@ -102,7 +105,8 @@ def name(finding: Finding) -> str:
         if isinstance(file := finding.data.get("file"), str):
             text = f"{printable(file)}:{text}"
     if location.element is not None:
-        text += "[" + ", ".join(map(str, location.element)) + "]"
+        element = "[" + ", ".join(map(str, location.element)) + "]"
+        text += element if location.key is None else f" {element}"
     return text
 
 

@@ -23,7 +23,9 @@ def size(size_bytes: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.8 s``, ``1 min 05 s``, ``2 h 03 min``."""
+    """``0.05 s``, ``12.3 s``, ``1 min 05 s``, ``2 h 03 min``."""
+    if seconds < 0.995:
+        return f"{seconds:.2f} s"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

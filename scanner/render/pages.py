@@ -15,7 +15,7 @@ from .style import Style
 WHAT, WHY, FIX = "What it does", "Why is this bad?", "How to fix"
 """Sections that every rule's page has."""
 
-SENTENCE = re.compile(r"(.+?[.!?])(?:\s+(?=[A-Z`])|$)", re.DOTALL)
+SENTENCE = re.compile(r".+?(?:[.!?](?=\s+[A-Z])|$)")
 
 
 class Documented(Protocol):
@@ -54,11 +54,14 @@ class Page:
         """A section's text, empty where the page has none of that title."""
         return next((text for name, text in self.sections if name.lower() == title.lower()), "")
 
-    def brief(self, title: str) -> str:
-        """The first sentence of a section, in one line and without Markdown's marks."""
-        paragraph = " ".join(self.section(title).split("\n\n")[0].split())
-        sentence = SENTENCE.match(paragraph)
-        return plain(sentence.group(1) if sentence else paragraph)
+    def brief(self, title: str, enough: int = 0) -> str:
+        """The first sentence of a section without Markdown's marks, and more of them until there is enough."""
+        text = ""
+        for sentence in SENTENCE.findall(plain(" ".join(self.section(title).split("\n\n")[0].split()))):
+            text = f"{text} {sentence}".strip()
+            if len(text) >= enough:
+                break
+        return text
 
     def to_dict(self) -> dict[str, Any]:
         """The page in JSON."""

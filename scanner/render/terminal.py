@@ -18,6 +18,9 @@ WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 NOT_RUN_SHOWN = 8
 """Entries of ``not_run`` that are written out; a file of a thousand unreadable datasets must not bury its findings."""
 
+LOSING = ("store-unreadable", "store-truncated", "store-damaged", "store-reader-died", "store-external-reference")
+"""Rules whose findings may stand for records that nobody could count."""
+
 LABELS = 9
 """Columns of the words before source, coverage and the like."""
 
@@ -155,7 +158,7 @@ def run_phrase(report: SourceReport) -> str:
     run = report.run
     parts = [duration(run.seconds)]
     if run.seconds > 0:
-        parts.append(f"{report.coverage.seen / run.seconds:,.0f} records/s")
+        parts.append(f"{counted(round(report.coverage.seen / run.seconds), 'record')}/s")
         if report.source.bytes is not None and report.coverage.complete:
             parts.append(f"{size(report.source.bytes / run.seconds)}/s")
     parts.append(counted(run.workers, "worker"))
@@ -170,7 +173,9 @@ def coverage_phrase(report: SourceReport) -> str:
         text = f"{coverage.seen:,} of {counted(records, 'record')} ({share(coverage.seen, records)})"
     if coverage.unreadable:
         text += f"; {coverage.unreadable:,} could not be read"
-    if coverage.complete and not coverage.unreadable and records in (None, coverage.seen):
+    elif any(finding.rule in LOSING for finding in report.findings):
+        text += "; what the damage hides could not be counted"
+    elif coverage.complete and records in (None, coverage.seen):
         text = f"all of it: {text}" if coverage.seen else "all of it: there are no records"
     return text
 

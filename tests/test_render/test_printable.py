@@ -94,9 +94,10 @@ def test_numbers_read_well() -> None:
         "1.0 MB",
         "3.5 GB",
     ]
-    assert [duration(s) for s in (0, 0.84, 59.94, 59.96, 125.2, 7380)] == [
-        "0.0 s",
-        "0.8 s",
+    assert [duration(s) for s in (0, 0.84, 0.996, 59.94, 59.96, 125.2, 7380)] == [
+        "0.00 s",
+        "0.84 s",
+        "1.0 s",
         "59.9 s",
         "1 min 00 s",
         "2 min 05 s",
