@@ -142,9 +142,11 @@ class RecordDuplicate(Rule):
         """See `Rule.finish`."""
         later, first = summary.contents.copies()
         same = ~conflicts(summary, later, first)
+        # an HDF5 row is counted within its table, and the two records may stand in different ones
+        named = "row {} of all rows read" if self.context.store == "hdf5" else "record {}"
         for position, original in zip(later[same].tolist(), first[same].tolist(), strict=True):
             yield self.finding(
-                f"same contents as record {original}", Location(index=position), data={"first": original}
+                f"same contents as {named.format(original)}", Location(index=position), data={"first": original}
             )
 
 

@@ -41,6 +41,8 @@ class RecordShapeMismatch(Rule):
     def finish(self, summary: Summary) -> Iterator[Finding]:
         """See `Rule.finish`."""
         for name, table in summary.shapes.tables.items():
+            if _of_files(table, self.context.store):
+                continue
             dataset = name if self.context.store == "hdf5" else None
             shapes = self._odd_shapes(table)
             if shapes and not table.located:
@@ -121,7 +123,7 @@ class RecordMixedShapes(Rule):
         """See `Rule.finish`."""
         for name, table in summary.shapes.tables.items():
             spatial = {table.spatial(shape) for shape in table.shapes}
-            if len(spatial) < 2 or table.majority() is not None:
+            if len(spatial) < 2 or table.majority() is not None or _of_files(table, self.context.store):
                 continue
             order = sorted(table.shapes, key=lambda shape: (prod(shape), shape))
             if self.options.crop is not None and sides(order[0], table.axes) is not None:
@@ -141,6 +143,11 @@ def sides(shape: Shape, axes: str) -> tuple[int, int] | None:
     if len(shape) != len(axes) or "H" not in axes or "W" not in axes:
         return None
     return shape[axes.index("H")], shape[axes.index("W")]
+
+
+def _of_files(table: ShapeTable, store: str) -> bool:
+    """Whether shapes and dtypes are those of whole HDF5 datasets: the layout reports files that differ."""
+    return store == "hdf5" and bool(table.dtypes)
 
 
 def _without(log: PositionLog, positions: set[int]) -> PositionLog:

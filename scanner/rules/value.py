@@ -41,6 +41,11 @@ class Suspect:
         """How many values it has."""
         return f"{self.values.size:,} value{'s' if self.values.size != 1 else ''}"
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether the values are complex numbers."""
+        return self.values.dtype.kind == "c"
+
     def element(self, flat: int) -> tuple[int, ...] | None:
         """Coordinates of a value, ``None`` for a scalar."""
         return tuple(int(place) for place in np.unravel_index(flat, self.block.shape)) if self.block.shape else None
@@ -156,31 +161,27 @@ class ValueExtreme(ValueRule):
         """See `Rule.check`."""
         yield from super().check(samples)
         for suspect in self.suspects(samples, self.options.extreme):
-            with np.errstate(all="ignore"):
-                magnitudes = np.abs(suspect.values)
+            magnitudes = np.abs(suspect.values.astype(np.complex128 if suspect.is_complex else np.float64))
             mask = np.isfinite(magnitudes) & (magnitudes > self.options.extreme)
             if mask.any():
-                yield self._extreme(samples, suspect, np.where(mask, magnitudes, 0), mask)
+                yield self._extreme(samples, suspect, np.where(mask, magnitudes, 0.0), mask)
 
     def _extreme(
-        self, samples: SampleBatch, suspect: Suspect, magnitudes: NDArray[Any], mask: NDArray[np.bool_]
+        self, samples: SampleBatch, suspect: Suspect, magnitudes: NDArray[np.float64], mask: NDArray[np.bool_]
     ) -> Finding:
-        place = int(np.argmax(magnitudes))
-        value = suspect.values[place]
-        shown = float(magnitudes[place]) if np.iscomplexobj(value) else float(value)
-        flat, count = int(np.argmax(mask)), int(np.count_nonzero(mask))
-        message = f"{shown:.6g}"
-        if suspect.element(0) is not None:
-            plural = "values are" if count != 1 else "value is"
-            message = (
-                f"{count:,} of {suspect.size.replace(' values', '').replace(' value', '')} {plural} beyond "
-                f"{self.options.extreme:g} in magnitude, the largest {shown:.6g}"
-            )
+        place, flat, count = int(np.argmax(magnitudes)), int(np.argmax(mask)), int(np.count_nonzero(mask))
+        largest = float(magnitudes[place])
+        shown = f"{largest if suspect.is_complex else float(suspect.values[place]):.6g}"
+        beyond = f"beyond {self.options.extreme:g} in magnitude"
+        if count == 1:
+            message = f"{shown} is {beyond}"
+        else:
+            message = f"{count:,} of {suspect.size} are {beyond}, the largest {shown}"
         return self.finding(
             message,
             self.where(samples, suspect, flat),
-            Severity.ERROR if float(magnitudes[place]) >= SQUARE_OVERFLOWS else Severity.WARNING,
-            {"count": count, "flat": flat, "largest": shown},
+            Severity.ERROR if largest >= SQUARE_OVERFLOWS else Severity.WARNING,
+            {"count": count, "flat": flat, "largest": largest},
         )
 
 
