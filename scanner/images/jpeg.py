@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts
 from . import pillow
-from .jpeg_markers import LOSSLESS, JpegStructure, bare_jpeg, walk_markers
+from .jpeg_markers import LOSSLESS, JpegStructure, bare_jpeg, walk_markers, zeros_are_detail
 from .pixels import sums_of_buffer
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
 
@@ -26,6 +26,7 @@ _SPACES = {1: ("GRAY", "L", 1), 3: ("RGBX", "RGBX", 3), 4: ("CMYK", "CMYK", 4)}
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _END = b"\xff\xd9"
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+_SECTOR = bytes(256)  # half a disk sector, more than two units of 4:2:0 blocks with all coefficients set
 _ZERO_TAIL = 16  # so many zeros at an end without end marker were never written by an encoder
 
 
@@ -115,14 +116,18 @@ def _decode(data: memoryview, found: JpegStructure, options: Options) -> tuple[C
     """Sums of the pixels where all of them decode, and what decoding finds."""
     if found.components not in _SPACES:
         return _with_pillow(data, found, options, f"{found.components} components")
-    first = _strict(data, found)
-    if first.complaint is None:
-        return _sums(first, found), []
-    # Only the first warning is told: one about the header would hide the damage behind it.
-    bare = bare_jpeg(data, found)
-    rest = _strict(bare, found)
+    first = rest = _strict(data, found)
+    bare: bytes | memoryview = data
+    if first.complaint is not None:
+        # Only the first warning is told: one about the header would hide the damage behind it.
+        bare = bare_jpeg(data, found)
+        rest = _strict(bare, found)
     if rest.complaint is None or _is_padding(data, found, rest.complaint):
-        return _sums(rest, found), [image_fault("image-oddity", f"libjpeg remarks: {first.complaint}")]
+        lost = _lost_sector(data, found)
+        if lost is not None:
+            return None, [lost]
+        remarks = [] if first.complaint is None else [f"libjpeg remarks: {first.complaint}"]
+        return _sums(rest, found), [image_fault("image-oddity", remark) for remark in remarks]
     if rest.nothing:
         return _with_pillow(data, found, options, rest.complaint)
     if found.end is None and bytes(data[-2:]) != _END:
@@ -133,6 +138,19 @@ def _decode(data: memoryview, found: JpegStructure, options: Options) -> tuple[C
 def _sums(decoded: _Decoded, found: JpegStructure) -> ChannelSums:
     _, mode, channels = _SPACES[found.components]
     return sums_of_buffer(decoded.pixels, mode, channels)
+
+
+def _lost_sector(data: memoryview, found: JpegStructure) -> Fault | None:
+    """A run of zeros amid the image data, which decodes without a remark about half of the time.
+
+    Told only where the tables give zero bits a meaning that no picture has: block after block, every coefficient
+    of the finest detail at -1. (Tables made for one image may well give zeros to flat areas.)
+    """
+    end = len(data) if found.end is None else found.end
+    at = bytes(data).find(_SECTOR, found.scan_start, end)
+    if at < 0 or found.scans > 1 or not zeros_are_detail(data, found):
+        return None
+    return image_fault("image-corrupt", "zeros stand amid the image data, where a part of it was lost", at)
 
 
 def _is_padding(data: memoryview, found: JpegStructure, complaint: str) -> bool:
@@ -167,14 +185,14 @@ def _with_pillow(
 # ---- ends ----
 
 
-def _cut_short(data: memoryview, bare: bytes, found: JpegStructure, decoded: _Decoded) -> Fault:
+def _cut_short(data: memoryview, bare: bytes | memoryview, found: JpegStructure, decoded: _Decoded) -> Fault:
     """The fault of a JPEG without end marker: how much of it is there."""
     tail = bytes(data[-_ZERO_TAIL:])
     if not any(tail):
         written = len(bytes(data).rstrip(b"\0"))
         message = f"the last {len(data) - written} bytes are zeros: the rest of the JPEG was never written"
         return image_fault("image-truncated", message, written)
-    if _strict(bare.removesuffix(b"\xff") + _END, found).complaint is None:
+    if _strict(bytes(bare).removesuffix(b"\xff") + _END, found).complaint is None:
         return image_fault("image-truncated", "all rows decode, the end marker is missing", len(data))
     if not found.single_scan and found.scans > 1:
         message = f"JPEG ends in scan {found.scans}: the detail of the later ones is missing"
@@ -193,8 +211,8 @@ def _cut_short(data: memoryview, bare: bytes, found: JpegStructure, decoded: _De
 def _rows_decoded(decoded: _Decoded) -> int | None:
     """Rows that are there to their right end, ``None`` where there is not a single pixel.
 
-    libjpeg gives missing blocks zero coefficients, a medium grey; rows are whole where their last 16 pixels (the
-    widest block) are not that.
+    libjpeg gives missing blocks zero coefficients, a medium grey; a row of blocks is there where its last column
+    is not that. The block that the cut goes through may count or not.
     """
     colour = decoded.pixels[..., :3]
     fill = colour[-1, -1]
@@ -202,7 +220,7 @@ def _rows_decoded(decoded: _Decoded) -> int | None:
         return len(colour)
     if not bool((colour != fill).any()):
         return None
-    whole = np.flatnonzero((colour[:, -16:] != fill).any(axis=(1, 2)))
+    whole = np.flatnonzero((colour[:, -1:] != fill).any(axis=(1, 2)))
     return int(whole[-1]) + 1 if len(whole) else 0
 
 

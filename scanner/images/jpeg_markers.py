@@ -124,6 +124,23 @@ def bare_jpeg(data: memoryview, found: JpegStructure) -> bytes:
     return b"".join((*parts, scan, data[found.scan_start :]))
 
 
+def zeros_are_detail(data: memoryview, found: JpegStructure) -> bool:
+    """Whether a Huffman table for AC coefficients makes a coefficient of zero bits, not the end of a block.
+
+    So it is in the table for luminance of annex K, which encoders use unless they are asked to optimise.
+    """
+    if found.frame not in (0xC0, 0xC1):
+        return False
+    for segment in found.segments:
+        at = segment.start + 4
+        while segment.marker == DHT and at + 17 < segment.stop:
+            first_symbol = data[at + 17]
+            if data[at] >> 4 == 1 and first_symbol & 0x0F:
+                return True
+            at += 17 + sum(data[at + 1 : at + 17])
+    return False
+
+
 def _tells_colour(content: bytes) -> bool:
     """Whether a segment is a JFIF or Adobe one that libjpeg understands without a remark."""
     jfif = content[1] == 0xE0 and content[4:10] == b"JFIF\0\1"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from tempfile import TemporaryFile
 
 from PIL import Image, UnidentifiedImageError
 
@@ -49,7 +51,7 @@ def decode(data: bytes | memoryview, format_name: str, options: Options) -> Pict
     The size is checked between reading the header and decoding.
     """
     picture = Picture()
-    with _kept_warnings() as caught:
+    with _kept_warnings() as caught, _kept_standard_error(format_name == "TIFF") as printed:
         try:
             with Image.open(BytesIO(data), formats=[format_name]) as image:
                 _read(image, options, picture)
@@ -57,7 +59,7 @@ def decode(data: bytes | memoryview, format_name: str, options: Options) -> Pict
             picture.refused = image_fault("image-too-large", "decoding it takes more memory than is allowed")
         except Exception as exc:  # Pillow's decoders raise whatever the bytes drive them into
             picture.error = _one_line(exc)
-    picture.warnings = tuple(dict.fromkeys(_one_line(entry.message) for entry in caught))
+    picture.warnings = tuple(dict.fromkeys((*(_one_line(entry.message) for entry in caught), *printed)))
     return picture
 
 
@@ -72,6 +74,30 @@ def _kept_warnings() -> Iterator[list[warnings.WarningMessage]]:
             yield caught
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def _kept_standard_error(wanted: bool) -> Iterator[list[str]]:
+    """Collect what C code prints: libtiff writes to file descriptor 2, whatever ``sys.stderr`` is."""
+    printed: list[str] = []
+    if not wanted:
+        yield printed
+        return
+    with TemporaryFile() as caught:
+        try:
+            kept = os.dup(2)
+        except OSError:  # standard error is closed: nothing can be printed
+            yield printed
+            return
+        try:
+            os.dup2(caught.fileno(), 2)
+            yield printed
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            lines = caught.read(1 << 14).decode(errors="replace").splitlines()
+            printed += [_one_line(line.removeprefix("tempfile.tif: ")) for line in lines[:8]]
 
 
 def _read(image: Image.Image, options: Options, picture: Picture) -> None:

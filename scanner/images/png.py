@@ -84,6 +84,8 @@ def _structure_damage(data: memoryview, found: Chunks, header: Header) -> Fault 
         return image_fault("image-corrupt", "a chunk's length is wrong", found.cut_at)
     if not found.image:
         return image_fault("image-undecodable", "PNG without image data")
+    if header.colour == 3 and not found.palette:  # Pillow gives black then, libpng (OpenCV) nothing
+        return image_fault("image-corrupt", "the palette is missing")
     return None
 
 
