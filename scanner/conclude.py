@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
@@ -51,7 +52,7 @@ def conclude(store: Store, plan: Plan, scanned: Scanned) -> Outcome:
     not_run: list[NotRun] = []
     if not scanned.interrupted:
         rules = instantiate(plan.rules, plan.context)
-        if total.unreadable and any(rule.name == "record-key-gap" for rule in rules):
+        if total.damaged and any(rule.name == "record-key-gap" for rule in rules):
             rules = [rule for rule in rules if rule.name != "record-key-gap"]
             not_run.append(NotRun("record-key-gap", "records lost to damage leave holes of their own"))
         for rule in rules:
@@ -66,8 +67,8 @@ def _finish(rule: Rule, total: Partial) -> None:
     try:
         for finding in rule.finish(total.summary):
             total.findings.add(finding)
-    except Exception as exc:
-        total.crashes.setdefault(rule.name, f"{type(exc).__name__}: {exc}")
+    except Exception:
+        total.crashes.setdefault(rule.name, traceback.format_exc())
 
 
 def _last_word(store: Store, plan: Plan, rules: list[Rule], total: Partial) -> None:
@@ -147,10 +148,11 @@ def _missing_keys(store: Store, scanned: Scanned, findings: list[Finding]) -> di
 def source_report(store: Store, plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
     """The report of a source that was opened."""
     total, options = outcome.scanned.total, plan.context.options
-    reasons = [*plan.reasons, *(f"{name} crashed: {text.splitlines()[-1]}" for name, text in total.crashes.items())]
+    crashes = {name: f"crashed: {text.strip().splitlines()[-1]}" for name, text in total.crashes.items()}
+    reasons = [*plan.reasons, *(f"{name} {text}" for name, text in crashes.items())]
     if outcome.scanned.interrupted:
         reasons.append("interrupted")
-    crashed = tuple(NotRun(name, text) for name, text in total.crashes.items())
+    crashed = tuple(NotRun(name, text) for name, text in crashes.items())
     claimed = store.records_claimed
     return SourceReport(
         source=SourceInfo(
@@ -169,7 +171,8 @@ def source_report(store: Store, plan: Plan, outcome: Outcome, run: RunInfo) -> S
         run=run,
         fail_on=options.fail_on,
         interrupted=outcome.scanned.interrupted,
-        crashed=bool(total.crashes),
+        crashed=bool(crashes),
+        tracebacks=tuple(total.crashes.values()),
     )
 
 

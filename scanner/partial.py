@@ -54,6 +54,8 @@ class Partial:
         ``(table, positions)`` in store order: turns a position of the whole scan into a table and its row.
     seen, unreadable
         Records that were checked, and records that the store could not give back.
+    damaged
+        Whether anything was lost to damage, also where it can't be known how many records.
     bytes_read
         Bytes of keys and values, for progress.
     crashes
@@ -66,6 +68,7 @@ class Partial:
         self.extents: list[tuple[Table, int]] = []
         self.seen = 0
         self.unreadable = 0
+        self.damaged = False
         self.bytes_read = 0
         self.crashes: dict[str, str] = {}
 
@@ -89,6 +92,7 @@ class Partial:
             self.extend(table, positions)
         self.seen += later.seen
         self.unreadable += later.unreadable
+        self.damaged |= later.damaged
         self.bytes_read += later.bytes_read
         for name, text in later.crashes.items():
             self.crashes.setdefault(name, text)

@@ -112,6 +112,7 @@ class SourceReport:
 
     ``findings`` are in store order, those of the set as a whole first; ``omitted`` counts, per rule, the findings
     beyond ``--max-findings``, by severity; ``error`` says why the source could not be looked at, if it could not.
+    ``tracebacks`` are for a report of our own bugs and not in the JSON.
     """
 
     source: SourceInfo
@@ -124,6 +125,7 @@ class SourceReport:
     error: str | None = None
     interrupted: bool = False
     crashed: bool = False
+    tracebacks: tuple[str, ...] = ()
 
     def count(self, severity: Severity) -> int:
         """Findings of a severity, the omitted ones included."""

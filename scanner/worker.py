@@ -61,11 +61,14 @@ class Checker:
                 return
         try:
             samples = self._decode(batch)
-            self.partial.summary.add(samples)
         except Exception:
             self.partial.crashes.setdefault("layout", traceback.format_exc())
             return
         self.partial.seen += len(batch)
+        try:
+            self.partial.summary.add(samples)
+        except Exception:
+            self.partial.crashes.setdefault("statistics", traceback.format_exc())
         self.check(samples)
 
     def _decode(self, batch: Batch) -> SampleBatch:
@@ -88,6 +91,7 @@ class Checker:
     def note(self, damage: Damage) -> None:
         """Report damage; the rule of its kind may be deselected, the records are lost all the same."""
         self.partial.unreadable += damage.records_lost or 0
+        self.partial.damaged |= damage.kind in ("unreadable", "truncated", "damaged")
         self.partial.summary.damages += damage.kind != "in-use"
         for rule in self.rules:
             if isinstance(rule, StoreRule):

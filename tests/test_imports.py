@@ -19,7 +19,7 @@ LAYERS = [
     {"plan"},
     {"conclude"},
     {"scan"},
-    {"api", "scanner", "demo"},
+    {"api", "complain", "demo", "scanner"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,54 @@
+"""Every committed fixture gives exactly what its folder's name says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datascan.scanner import Report, check
+from datascan.scanner.rules import RULES
+
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+RULE_NAMES = sorted((rule.name for rule in RULES), key=len, reverse=True)
+CLEAN = sorted((FIXTURES / "clean").iterdir())
+DAMAGED = sorted((FIXTURES / "damaged").iterdir())
+
+
+def scan(folder: Path) -> tuple[Report, dict[str, Any]]:
+    expectation = folder / "expect.json"
+    expected = json.loads(expectation.read_text(encoding="utf-8")) if expectation.exists() else {}
+    (source,) = (entry for entry in folder.iterdir() if entry != expectation)
+    return check(source, jobs=1, **expected.get("options", {})), expected
+
+
+def rule_of(folder: Path) -> str:
+    return next(name for name in RULE_NAMES if folder.name.startswith(name + "-"))
+
+
+def lines(report: Report) -> str:
+    return "\n".join(f"{f.severity.value} {f.rule} {f.location} {f.message}" for f in report)
+
+
+@pytest.mark.parametrize("folder", CLEAN, ids=lambda folder: folder.name)
+def test_a_clean_set_gives_no_finding(folder: Path) -> None:
+    report, _ = scan(folder)
+    assert len(report) == 0, lines(report)
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("folder", DAMAGED, ids=lambda folder: folder.name)
+def test_a_damaged_set_gives_exactly_its_rule(folder: Path) -> None:
+    report, expected = scan(folder)
+    rule = rule_of(folder)
+    found = {finding.rule for finding in report}
+    assert rule in found, lines(report) or report.reports[0].coverage
+    assert found <= {rule, *expected["also"]}, lines(report)
+    assert expected["index"] in [f.location.index for f in report if f.rule == rule], lines(report)
+
+
+def test_every_rule_has_a_damaged_set() -> None:
+    covered = {rule_of(folder) for folder in DAMAGED}
+    assert {rule.name for rule in RULES} - covered == {"store-in-use"}, "a writer at work can't be committed"
