@@ -128,12 +128,9 @@ class Replay:
         """Read values into one buffer: it, where each begins in it, and those that can't be read any more."""
         order = np.argsort(starts, kind="stable")
         order = order[lengths[order] > 0]
-        stops = (starts + lengths)[order]
-        heads = np.flatnonzero(np.diff(starts[order], prepend=-_GAP_BYTES) > 0)
-        breaks = (
-            heads[np.r_[True, starts[order][heads[1:]] - stops[heads[1:] - 1] > _GAP_BYTES]] if len(order) else heads
-        )
-        groups = np.split(order, breaks[1:]) if len(order) else []
+        files = self.pieces_file[np.searchsorted(self.pieces_start, starts[order], "right") - 1]
+        apart = (starts[order][1:] - (starts + lengths)[order][:-1] > _GAP_BYTES) | (files[1:] != files[:-1])
+        groups = np.split(order, np.flatnonzero(apart) + 1) if len(order) else []
         total = sum(int((starts + lengths)[group[-1]] - starts[group[0]]) for group in groups)
         buffer, filled = np.empty(total, np.uint8), 0
         placed, failed = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.bool_)

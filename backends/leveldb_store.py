@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .base import (
     BATCH_BYTES,
@@ -108,11 +109,14 @@ class LevelDbStore(Store):
         """See `Store.sample`."""
         found: dict[bytes, bytes] = {}
         count = max(count, 2)
-        spread = [key for key, _ in self._cuts_of(self.size_bytes // count + 1)]
-        starts = [None, *spread[:: -(-len(spread) // count) or 1]]
-        for low in starts:
-            found |= self._some(low, None, -(-count // len(starts)))
-        found |= self._last(spread)
+        if self.size_bytes <= BATCH_BYTES:
+            found = self._spread_of_all(count)
+        else:
+            spread = [key for key, _ in self._cuts_of(self.size_bytes // count + 1)]
+            starts = [None, *spread[:: -(-len(spread) // count) or 1]]
+            for low in starts:
+                found |= self._some(low, None, -(-count // len(starts)))
+            found |= self._last(spread)
         for key in _RESERVED:
             found |= self._some(key, key + b"\0", 1)
         keys = sorted(found) if self._plan.ordered else list(found)
@@ -206,9 +210,22 @@ class LevelDbStore(Store):
         """The first readable record of a range, and up to ``count - 1`` more of those that come with it."""
         for part in self._merged(low, high, 0):
             if not isinstance(part, Damage) and len(readable := np.flatnonzero(part.kinds != LOST)):
-                rows = readable[np.linspace(0, len(readable) - 1, min(count, len(readable))).astype(np.int64)]
-                return {part.key(row): bytes(part.value_column()[row]) for row in rows.tolist()}
+                return _records(part, readable[_spread(len(readable), count)])
         return {}
+
+    def _spread_of_all(self, count: int) -> dict[bytes, bytes]:
+        """Records at equal distances, the first and the last among them, of a set that is quickly read."""
+        for_all = (part for part in self._merged(None, None, BATCH_BYTES) if not isinstance(part, Damage))
+        total = sum(int((part.kinds != LOST).sum()) for part in for_all)
+        wanted, before = _spread(total, count), 0
+        found: dict[bytes, bytes] = {}
+        for part in self._merged(None, None, BATCH_BYTES):
+            if not isinstance(part, Damage):
+                readable = np.flatnonzero(part.kinds != LOST)
+                here = wanted[(wanted >= before) & (wanted < before + len(readable))] - before
+                found |= _records(part, readable[here])
+                before += len(readable)
+        return found
 
     def _last(self, cuts: Sequence[bytes]) -> dict[bytes, bytes]:
         """The last readable record; ``cuts`` are keys between which to look, backwards."""
@@ -218,11 +235,20 @@ class LevelDbStore(Store):
             last: dict[bytes, bytes] = {}
             for part in self._merged(low, None, BATCH_BYTES):
                 if not isinstance(part, Damage):
-                    for row in np.flatnonzero(part.kinds != LOST)[-1:].tolist():
-                        last = {part.key(row): bytes(part.value_column()[row])}
+                    last = _records(part, np.flatnonzero(part.kinds != LOST)[-1:]) or last
             if last or low is None:
                 return last
             back *= 2
+
+
+def _spread(total: int, count: int) -> NDArray[np.int64]:
+    """Up to ``count`` of ``total`` rows at equal distances, the first and the last among them."""
+    return np.linspace(0, total - 1, min(count, total)).astype(np.int64)
+
+
+def _records(entries: Entries, rows: NDArray[np.int64]) -> dict[bytes, bytes]:
+    values = entries.value_column()
+    return {entries.key(row): bytes(values[row]) for row in rows.tolist()}
 
 
 def _state(folder: Folder) -> dict[str, bytes | int]:
