@@ -149,6 +149,11 @@ class RowBatch:
         return len(self.positions)
 
     @property
+    def whole(self) -> bool:
+        """Whether every column of the table could be read. If not, damage counts these rows as lost."""
+        return all(path in self.columns for path in self.table.columns)
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all columns."""
         return sum(c.size_bytes if isinstance(c, BytesColumn) else c.nbytes for c in self.columns.values())

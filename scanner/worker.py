@@ -64,7 +64,8 @@ class Checker:
         except Exception:
             self.partial.crashes.setdefault("layout", traceback.format_exc())
             return
-        self.partial.seen += len(batch)
+        if isinstance(batch, RecordBatch) or batch.whole:
+            self.partial.seen += len(batch)
         try:
             self.partial.summary.add(samples)
         except Exception:

@@ -71,8 +71,7 @@ class Hdf5Rows(RowLayout):
         Rows of which the store could not give every column are no samples: the damage that names them counts them.
         """
         rows = np.arange(len(batch), dtype=np.int64)
-        whole = all(path in batch.columns for path in batch.table.columns)
-        samples = SampleBatch(batch, rows if whole else rows[:0])
+        samples = SampleBatch(batch, rows if batch.whole else rows[:0])
         for path, column in batch.columns.items():
             if path in self._labels:
                 _add_label(samples, path, rows, column)
