@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,45 +24,45 @@ def table_rows(readers: Readers) -> int:
 def cut_rows(readers: Readers, rows: int) -> Iterator[tuple[int, int, int]]:
     """Cut a table into ranges of rows: start, stop and bytes to read, in order.
 
-    A long run of rows without any stored data is one range, whatever it would take if it were written.
+    Rows without stored data cost nothing: a declared petabyte of them is one range.
     """
-    step = max(PARTITION_BYTES // max(_row_bytes(readers), 1), 1)
-    start = 0
-    lost_from, lost_to = _next_lost_run(readers, 0, rows, step)
-    while start < rows:
-        if start == lost_from:
-            yield lost_from, lost_to, 0
-            start = lost_to
-            lost_from, lost_to = _next_lost_run(readers, start, rows, step)
-            continue
-        stop = min(_aligned(start, step, _unit(readers)), lost_from, rows)
-        yield start, stop, (stop - start) * _row_bytes(readers)
-        start = stop
-
-
-def _next_lost_run(readers: Readers, row: int, rows: int, longer_than: int) -> tuple[int, int]:
-    """The next run of rows that no column has, if it is long; ``(rows, rows)`` if there is none."""
-    columns = list(readers.values())
+    start = row = size_bytes = 0
     while row < rows:
-        losses = [reader.losses.at(row) for reader in columns]
-        present = [reader for reader, loss in zip(columns, losses, strict=True) if loss is None]
-        if present:
-            row = max(reader.losses.next_start(row, rows) for reader in present)
-            continue
-        stop = min(min(loss.stop for loss in losses if loss), rows)
-        if stop - row > longer_than:
-            return row, stop
-        row = stop
-    return rows, rows
+        present, change = _present(readers, row, rows)
+        row_bytes = _row_bytes(present)
+        left = PARTITION_BYTES - size_bytes
+        if (change - row) * row_bytes <= left:
+            size_bytes += (change - row) * row_bytes
+            row = change
+        else:
+            stop = min(_aligned(row, max(left // row_bytes, 1), _unit(present)), change)
+            yield start, stop, size_bytes + (stop - row) * row_bytes
+            start, row, size_bytes = stop, stop, 0
+    if row > start:
+        yield start, row, size_bytes
+
+
+def _present(readers: Readers, row: int, stop: int) -> tuple[list[ColumnReader], int]:
+    """The columns that have data at a row, as far as is known, and up to which row that stays so."""
+    present = []
+    for reader in readers.values():
+        loss = reader.losses.at(row)
+        if loss is None:
+            present.append(reader)
+            stop = reader.losses.next_start(row, stop)
+        else:
+            stop = min(stop, loss.stop)
+    return present, stop
 
 
 def batch_stop(readers: Readers, start: int, stop: int) -> int:
     """Where the batch that begins at ``start`` ends: about `BATCH_BYTES`, and on the edge of a chunk if possible."""
-    step = min(max(BATCH_BYTES // max(_row_bytes(readers), 1), 1), BATCH_RECORDS)
-    unit = _unit(readers)
+    present, stop = _present(readers, start, stop)
+    step = min(max(BATCH_BYTES // max(_row_bytes(present), 1), 1), BATCH_RECORDS)
+    unit = _unit(present)
     edge = _aligned(start, step, unit) if unit <= step else min(start + step, (start // unit + 1) * unit)
     stop = min(edge, stop)
-    for reader in readers.values():
+    for reader in present:
         stop = reader.fit(start, stop)
     return stop
 
@@ -72,13 +72,13 @@ def _aligned(start: int, step: int, unit: int) -> int:
     return (start // unit + max(step // unit, 1)) * unit
 
 
-def _row_bytes(readers: Readers) -> int:
-    return sum(reader.row_bytes for reader in readers.values())
+def _row_bytes(readers: Sequence[ColumnReader]) -> int:
+    return sum(reader.row_bytes for reader in readers)
 
 
-def _unit(readers: Readers) -> int:
+def _unit(readers: Sequence[ColumnReader]) -> int:
     """Rows stored together in the column that costs most to read twice."""
-    return max(readers.values(), key=lambda reader: reader.row_bytes).unit
+    return max(readers, key=lambda reader: reader.row_bytes).unit
 
 
 def segments(readers: Readers, start: int, stop: int) -> Iterator[tuple[int, int, dict[str, Column], dict[str, Loss]]]:

@@ -50,8 +50,6 @@ class CaffeHdf5(Hdf5Rows):
             read = {path for table in paired for path in table.columns}
             tables += lone_tables([info for info in rest if info.path not in read])
             labels |= {info.path for info in listed if parse_name(info.path).is_label}
-        if not any(_is_top(info) and parse_name(info.path).is_label for info in datasets):
-            faults.append(Fault(None, "label-missing", "no file of the list has a dataset for labels", severe=False))
         return cls(options, tables, labels, left_out(datasets), faults)
 
 

@@ -47,8 +47,6 @@ class Hdf5Pairs(Hdf5Rows):
             faults += _twin_faults(pair)
         paired = {path for table in tables for path in table.columns}
         tables += lone_tables([info for info in datasets if info.path not in paired])
-        if alone:
-            faults.append(Fault(None, "label-missing", "there is no label beside /data", "/data", severe=False))
         faults += _caffe_oddities(datasets)
         return cls(options, tables, labels, left_out(datasets), faults)
 
