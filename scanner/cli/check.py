@@ -141,7 +141,7 @@ Exit codes:
 @params.colour_option
 @params.debug_option
 @click.pass_obj
-def check(session: Session, sources: tuple[str, ...], **given: Any) -> int:
+def check(session: Session, /, sources: tuple[str, ...], **given: Any) -> int:
     """Read every record of the data sets and report what is wrong, where, why it matters and what to do.
 
     SOURCE is an LMDB or LevelDB folder, an LMDB or HDF5 file, or a list of HDF5 files. Nothing is ever written to a

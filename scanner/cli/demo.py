@@ -13,7 +13,7 @@ from .session import Session
 @params.colour_option
 @params.debug_option
 @click.pass_obj
-def demo(session: Session, folder: str | None, color: str) -> int:
+def demo(session: Session, /, folder: str | None, color: str) -> int:
     """Write small data sets with planted faults, scan them, and say which faults were found.
 
     FOLDER is a new or empty folder that keeps the data sets; without it they are removed at the end. Ends with 1, as

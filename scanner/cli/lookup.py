@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import numpy as np
 
-from ...backends.base import Batch, Damage, Extent, Partition, RecordBatch, Store, Table
+from ...backends.base import Batch, Damage, Extent, Partition, RecordBatch, RowBatch, Store, Table
 from ...backends.columns import BytesColumn
 from ...backends.errors import StoreError, UsageError
 from ..printable import key_text
@@ -21,6 +21,15 @@ NEAR = 3
 
 class NotFound(StoreError):
     """There is no such record, or it can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record as a batch of one; its position, where that is known; why columns of its row are missing."""
+
+    position: int | None
+    record: Batch
+    damage: tuple[Damage, ...] = ()
 
 
 def parse_key(text: str) -> bytes | int:
@@ -35,8 +44,8 @@ def parse_key(text: str) -> bytes | int:
     return text.encode(errors="surrogateescape")
 
 
-def find_by_key(store: Store, key: bytes) -> tuple[int | None, RecordBatch]:
-    """The position, where it is known, and the record as a batch of one.
+def find_by_key(store: Store, key: bytes) -> Found:
+    """The record of a key.
 
     Raises
     ------
@@ -48,7 +57,7 @@ def find_by_key(store: Store, key: bytes) -> tuple[int | None, RecordBatch]:
         raise NotFound(f"{store.path}: there is no key {key_text(key)}{near_keys(store, key)}")
     position, value = found
     keys, values = BytesColumn.from_strings([key]), BytesColumn.from_strings([value])
-    return position, RecordBatch(Table(), np.array([position or 0], np.int64), keys, values)
+    return Found(position, RecordBatch(Table(), np.array([position or 0], np.int64), keys, values))
 
 
 def near_keys(store: Store, key: bytes) -> str:
@@ -61,8 +70,8 @@ def near_keys(store: Store, key: bytes) -> str:
     return f"; keys look like {', '.join(near or keys[:NEAR])}"
 
 
-def find_by_position(store: Store, position: int, tables: Sequence[Table] | None = None) -> Batch:
-    """The record at a position as a batch of one.
+def find_by_position(store: Store, position: int, tables: Sequence[Table] | None = None) -> Found:
+    """The record at a position.
 
     A store that knows how many records it has is asked for the first ``position + 1`` and only their last part is
     read; what comes out is believed if the key is found at that position again.
@@ -74,26 +83,38 @@ def find_by_position(store: Store, position: int, tables: Sequence[Table] | None
     """
     partitions = store.partitions(tables, position + 1)
     if store.records_claimed is not None and store.records_claimed > position:
-        record = last_of(store, partitions[-1:])
-        if record is not None and confirmed(store, record, position):
-            return replace(record, positions=np.array([position], np.int64))
+        found = _last_of(store, partitions[-1:], position)
+        if found is not None and _confirmed(store, found.record, position):
+            return found
     return _read_through(store, partitions, position)
 
 
-def last_of(store: Store, partitions: Sequence[Partition]) -> Batch | None:
+def _last_of(store: Store, partitions: Sequence[Partition], position: int) -> Found | None:
     """The last record of some partitions, ``None`` where it can't be read."""
     last: Batch | None = None
     extent = 0
+    damages: list[Damage] = []
     for partition in partitions:
         for part in store.read(partition):
             if isinstance(part, Extent):
                 extent = part.positions
-            elif not isinstance(part, Damage) and len(part):
+            elif isinstance(part, Damage):
+                damages.append(part)
+            elif len(part):
                 last = part.take(slice(len(part) - 1, len(part)))
-    return last if last is not None and int(last.positions[0]) == extent - 1 else None
+    if last is None or int(last.positions[0]) != extent - 1:
+        return None
+    return _found(position, last, damages)
 
 
-def confirmed(store: Store, record: Batch, position: int) -> bool:
+def _found(position: int, record: Batch, damages: Sequence[Damage]) -> Found:
+    """The record under its absolute position, with the damage that took columns of its row."""
+    missing = set(record.table.columns) - set(record.columns) if isinstance(record, RowBatch) else set()
+    reasons = tuple(damage for damage in damages if damage.dataset in missing)
+    return Found(position, replace(record, positions=np.array([position], np.int64)), reasons)
+
+
+def _confirmed(store: Store, record: Batch, position: int) -> bool:
     """Whether the store gives the record's key the same position."""
     if not isinstance(record, RecordBatch):
         return True
@@ -101,19 +122,23 @@ def confirmed(store: Store, record: Batch, position: int) -> bool:
     return found is not None and found[0] == position
 
 
-def _read_through(store: Store, partitions: Sequence[Partition], position: int) -> Batch:
+def _read_through(store: Store, partitions: Sequence[Partition], position: int) -> Found:
     before = 0
-    damage: Damage | None = None
+    damages: list[Damage] = []
     for partition in partitions:
+        damages.clear()
+        record: Batch | None = None
         for part in store.read(partition):
             if isinstance(part, Extent):
                 before += part.positions
             elif isinstance(part, Damage):
-                damage = part
-            elif len(row := np.flatnonzero(part.positions == position - before)):
-                return replace(part.take(row), positions=np.array([position], np.int64))
+                damages.append(part)
+            elif record is None and len(row := np.flatnonzero(part.positions == position - before)):
+                record = part.take(row)  # read on: what took a column of this row may be told later
+        if record is not None:
+            return _found(position, record, damages)
     if before > position:
-        why = f": {damage.reason}" if damage else ""
+        why = f": {damages[-1].reason}" if damages else ""
         raise NotFound(f"{store.path}: the record at position {position} can't be read{why}")
     raise NotFound(f"{store.path}: there is no position {position}; there are {before:,}, counted from 0")
 

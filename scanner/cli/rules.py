@@ -29,7 +29,7 @@ Examples:
 @params.colour_option
 @params.debug_option
 @click.pass_obj
-def rules(session: Session, name: str | None, output: str, color: str) -> None:
+def rules(session: Session, /, name: str | None, output: str, color: str) -> None:
     """List all rules with their severity, or show the pages of one.
 
     NAME is a rule (value-nan) or a family, the word before the first dash (value).

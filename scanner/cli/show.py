@@ -45,7 +45,7 @@ Exit codes:
 @params.colour_option
 @params.debug_option
 @click.pass_obj
-def show(session: Session, source: str, key: str, **given: Any) -> None:
+def show(session: Session, /, source: str, key: str, **given: Any) -> None:
     """Show one record of a data set: what it decodes to, what is wrong with it by itself, its first bytes.
 
     KEY is the record's key as text, hex:0a0b for one that is not text, or '#37' for the position that reports give

@@ -19,11 +19,15 @@ from ..render.record import RecordView, record_lines
 from ..rules import RULES, instantiate
 from ..rules.base import Context
 from ..sample import SampleBatch
+from ..summary import Summary
 from .fields import fields_of
-from .lookup import find_by_key, find_by_position, parse_key, table_of
+from .lookup import Found, find_by_key, find_by_position, parse_key, table_of
 from .outputs import refuse_sources
 from .session import CannotWrite, Session
 from .terminal import stdout_style, write_lines
+
+ALONE = ("value", "label", "box")
+"""Families whose whole-set findings that name a record hold for that record by itself."""
 
 
 def run_show(session: Session, source: str, key: str, given: Mapping[str, Any]) -> None:
@@ -33,8 +37,8 @@ def run_show(session: Session, source: str, key: str, given: Mapping[str, Any]) 
         refuse_sources(given["save"], [source])
     with open_store(source, given["backend"], given["database"]) as store:
         choice = choose_layout(store, options, given["layout"])
-        index, record = find(store, choice, key, given["dataset"])
-        view = view_of(source, store, choice.layout, index, record, given["dataset"])
+        found = find(store, choice, key, given["dataset"])
+        view = view_of(source, store, choice.layout, found, given["dataset"])
     if given["save"] is not None:
         save(view, given["save"])
     if given["output"] == "json":
@@ -45,23 +49,22 @@ def run_show(session: Session, source: str, key: str, given: Mapping[str, Any]) 
         session.write(lambda stream: write_lines(lines, stream))
 
 
-def find(store: Store, choice: Choice, key: str, dataset: str | None) -> tuple[int | None, Batch]:
-    """The position and the record or row."""
+def find(store: Store, choice: Choice, key: str, dataset: str | None) -> Found:
+    """The record or row that is meant."""
     wanted = parse_key(key)
     if choice.tables is not None:
         row = int(key) if key.isascii() and key.isdigit() else wanted
         if not isinstance(row, int):
             raise UsageError(f"{key!r} is no row; rows of {store.path} are numbers, counted from 0")
-        return row, find_by_position(store, row, [table_of(store, choice.tables, dataset)])
+        return find_by_position(store, row, [table_of(store, choice.tables, dataset)])
     if dataset is not None:
         raise UsageError(f"--dataset: {store.path} has keys and no datasets; leave it out")
-    return (wanted, find_by_position(store, wanted)) if isinstance(wanted, int) else find_by_key(store, wanted)
+    return find_by_position(store, wanted) if isinstance(wanted, int) else find_by_key(store, wanted)
 
 
-def view_of(
-    source: str, store: Store, layout: Layout, index: int | None, record: Batch, dataset: str | None
-) -> RecordView:
+def view_of(source: str, store: Store, layout: Layout, found: Found, dataset: str | None) -> RecordView:
     """The record, decoded and checked."""
+    record = found.record
     samples = decode(layout, record)
     context = Context(Options(), layout.name, store.name, layout.traits)
     return RecordView(
@@ -69,12 +72,23 @@ def view_of(
         store=store.name,
         layout=layout.name,
         key=bytes(record.keys[0]) if isinstance(record, RecordBatch) else None,
-        index=index,
+        index=found.position,
         table=record.table.name,
         fields=tuple(fields_of(samples)),
         parts=parts_of(record, dataset),
+        unreadable=unreadable_of(found),
         findings=tuple(findings_of(samples, context)),
     )
+
+
+def unreadable_of(found: Found) -> dict[str, str]:
+    """Columns that the row should have and that could not be read, with the reason."""
+    record = found.record
+    if isinstance(record, RecordBatch):
+        return {}
+    reasons = {damage.dataset: damage.reason for damage in found.damage}
+    missing = [name for name in record.table.columns if name not in record.columns]
+    return {name: reasons.get(name, "the store gives no data for this row") for name in missing}
 
 
 def decode(layout: Layout, record: Batch) -> SampleBatch:
@@ -89,7 +103,13 @@ def decode(layout: Layout, record: Batch) -> SampleBatch:
 def findings_of(samples: SampleBatch, context: Context) -> list[Finding]:
     """What the rules say of this record alone; what shows only beside others (duplicates, gaps) can't be said."""
     rules = [rule for rule in instantiate([rule.name for rule in RULES], context) if rule.not_run() is None]
-    return [finding for rule in rules for finding in rule.check(samples)]
+    findings = [finding for rule in rules for finding in rule.check(samples)]
+    summary = Summary(context.options)
+    summary.add(samples)
+    for rule in rules:
+        if rule.family in ALONE:
+            findings += [finding for finding in rule.finish(summary) if finding.location.index is not None]
+    return findings
 
 
 def parts_of(record: Batch, dataset: str | None) -> dict[str, bytes]:

@@ -32,6 +32,8 @@ class RecordView:
         ``boxes``) and its ``name``.
     parts
         Raw bytes by dataset path; the one value of a key-value record has the empty name.
+    unreadable
+        Dataset paths that belong to the row and could not be read, with the reason.
     """
 
     source: str
@@ -42,6 +44,7 @@ class RecordView:
     table: str
     fields: tuple[Mapping[str, Any], ...]
     parts: Mapping[str, bytes]
+    unreadable: Mapping[str, str]
     findings: tuple[Finding, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class RecordView:
             "table": self.table or None,
             "bytes": sum(map(len, self.parts.values())),
             "fields": [dict(field) for field in self.fields],
+            "unreadable": dict(self.unreadable),
             "findings": [finding.to_dict() for finding in self.findings],
             "head_hex": {name: part[:DUMPED].hex() for name, part in self.parts.items()},
         }
@@ -65,6 +69,7 @@ def record_lines(view: RecordView, style: Style) -> Iterator[str]:
     yield style.paint(title(view), "name")
     rows = [("source", f"{printable(view.source)} · {view.store} · {printable(view.layout)}")]
     rows += [(part_name(name), f"{counted(len(part), 'byte')}") for name, part in view.parts.items()]
+    rows += [(printable(name), f"can't be read: {printable(why)}") for name, why in view.unreadable.items()]
     rows += [(printable(str(field["name"])), field_text(field)) for field in view.fields]
     column = min(max(width(name) for name, _ in rows), 24)
     for name, text in rows:
@@ -155,10 +160,12 @@ def plain_text(field: Mapping[str, Any]) -> str:
 def finding_lines(view: RecordView, style: Style) -> Iterator[str]:
     """What is wrong with this record, as far as it shows without the others."""
     if not view.findings:
-        yield "nothing found in this record by itself"
+        what = "what could be read of this record" if view.unreadable else "this record by itself"
+        yield from fill(f"nothing found in {what} ('datascan check' also compares records)", style.width)
     for finding in view.findings:
         head = f"{finding.severity.value}  {printable(finding.rule)}  "
         element = "" if finding.location.element is None else f" at {list(finding.location.element)}"
+        element = "" if element in finding.message else element
         message = printable(finding.message) + element + message_tail(finding)
         first, *others = fill(message, max(style.width - len(head), 24)) or [""]
         painted = style.paint(finding.severity.value, finding.severity.value)
