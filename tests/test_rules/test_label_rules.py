@@ -107,7 +107,7 @@ GOOD_SETS: dict[str, NDArray[Any]] = {
     "multi-label with unknowns": np.random.default_rng(4).integers(-1, 2, (60, 5)).astype(np.float32),
     "vectors": np.random.default_rng(5).normal(size=(60, 3)),
     "points in pixels": np.random.default_rng(6).integers(0, 640, (60, 4)),
-    "word counts, mostly 0": np.where(np.arange(4000).reshape(80, 50) % 37 == 0, 3, 0),
+    "word counts, mostly 0": np.arange(4000).reshape(80, 50) % 41 // 39 * (np.arange(80)[:, None] % 3),
     "soft labels": np.random.default_rng(8).dirichlet(np.ones(4), 60),
     "classes of shape (n, 1, 1, 1)": classes().reshape(-1, 1, 1, 1),
     "ten records, each its own number": np.arange(1, 11),
@@ -283,6 +283,7 @@ def test_caffe_can_not_hold_labels_beyond_float32() -> None:
         (37, "label-out-of-range", None)
     ]
     assert run_rule(LabelOutOfRange, labelled(classes(at37=16_777_216)), traits=CAFFE) == []
+    assert run_rule(LabelOutOfRange, labelled(classes(at37=16_777_217))) == []
 
 
 @pytest.mark.parametrize("value", [255.0, 1.5, -0.25, -3.0])
@@ -290,6 +291,10 @@ def test_caffe_can_not_hold_labels_beyond_float32() -> None:
 def test_a_value_outside_of_rows_of_zeros_and_ones(make: Any, value: float) -> None:
     dirty = changed(make(), (17, 3), value)
     assert everything(labelled(dirty)) == {"label-out-of-range": [(17, (3,))]}
+
+
+def test_an_ignored_value_among_zeros_and_ones() -> None:
+    assert everything(labelled(changed(multi_label(), (17, 3), 255)), ignore_labels=(255,)) == {}
 
 
 def test_huge_values_are_shown_as_they_are() -> None:
@@ -415,6 +420,11 @@ def test_one_class_outweighs_another() -> None:
     assert run_rule(LabelImbalance, labelled(imbalanced(990, 9))) == []
 
 
+def test_rare_classes_are_not_said_twice() -> None:
+    labels = np.append(classes(2000), 5)
+    assert everything(labelled(labels)) == {"label-rare-class": [(2000, None)]}
+
+
 # ---- label-constant ----
 
 
@@ -469,6 +479,12 @@ def test_shuffled_sets_are_not_sorted(batch_size: int | None, seed: int) -> None
         random.permutation(np.repeat([0, 1], [37, 3])),
     ):
         assert run_rule(LabelSorted, labelled(labels), batch_size=batch_size) == []
+
+
+def test_a_few_records_may_stand_together_by_chance() -> None:
+    labels = np.zeros(40, np.int64)
+    labels[10:13] = 1
+    assert run_rule(LabelSorted, labelled(labels), batch_size=10) == []
 
 
 def test_a_batch_of_the_whole_set_has_no_order() -> None:

@@ -146,12 +146,24 @@ def test_without_classes_there_is_no_label_to_ask_for() -> None:
     assert LabelSummary(Options()).labels_at([0]) == [None]
 
 
-@pytest.mark.parametrize("labels", [[127, -127], [128, -128], [40_000, -5], [2**31, 3], [2**40, 1]])
+@pytest.mark.parametrize("labels", [[127, -127], [5, -128], [128, -128], [40_000, -5], [2**31, 3], [2**40, 1]])
 def test_labels_of_any_size_come_back(labels: list[int]) -> None:
     sequence = LabelSequence()
     sequence.add(np.array([3, 4]), np.array(labels), None)
     assert sequence.at([3, 4]) == labels
     assert sequence.first_position(labels[1]) == 4
+
+
+def test_order_does_not_end_at_the_border_of_a_partition() -> None:
+    sequence, later = LabelSequence(), LabelSequence()
+    sequence.add(np.array([0, 1, 2]), np.array([1, 1, 300]), None)
+    later.add(np.array([0, 2]), np.array([300, 300]), None)
+    later.add(np.array([3, 4]), np.array([2, 3]), None)
+    sequence.merge(later, 3)
+    assert sequence.runs() == 4
+    assert sequence.batch_classes(2) == (3, 1 + 1 + 2)
+    assert sequence.batch_classes(7) == (1, 4)
+    assert sequence.batch_classes(8) == (0, 0)
 
 
 def test_sparse_positions() -> None:
@@ -188,7 +200,10 @@ def test_stray_values_beyond_the_limit_are_no_classes() -> None:
     other.add(np.array([-STRAY - 1, 5]))
     counts.merge(other)
     assert counts.overflowed
-    assert [len(part) for part in counts.items()] == [0, 0]
+    counts.merge(other)
+    other.merge(counts)
+    assert other.overflowed
+    assert [len(part) for both in (counts, other) for part in both.items()] == [0, 0, 0, 0]
 
 
 def test_counts_of_few_records_of_many_classes() -> None:
