@@ -30,6 +30,7 @@ BIG, TREE, DUPLICATES = 0x01, 0x02, 0x04
 """Node flags: value in overflow pages; value is a tree's record; value is a set of duplicates."""
 REVERSE_KEY, DUP_SORT, INTEGER_KEY, DUP_FIXED, INTEGER_DUP, REVERSE_DUP = 0x02, 0x04, 0x08, 0x10, 0x20, 0x40
 """Flags of a database."""
+_DATABASE_FLAGS = REVERSE_KEY | DUP_SORT | INTEGER_KEY | DUP_FIXED | INTEGER_DUP | REVERSE_DUP
 
 NODE_HEADER = 8
 TREE_BYTES = 48
@@ -126,6 +127,8 @@ def parse_meta(page: bytes, form: PageFormat, slot: int) -> Meta | str:
     size = free.fixed_size  # the free list has no fixed-size values: its field keeps the page size
     if size < 512 or size > 65536 or size & (size - 1):
         return f"its page size {size} is impossible"
+    if main.flags & ~_DATABASE_FLAGS:
+        return f"its database flags {main.flags:#x} are impossible"
     return Meta(slot, size, free, main, last_page, transaction)
 
 

@@ -44,7 +44,6 @@ def read_snapshot(file: ReadOnlyFile) -> Snapshot:
     StoreError
         The file was written by another kind of machine, or in a format version that is not known.
     """
-    _refuse_foreign(file)
     snapshot = _look(file)
     for _ in range(_TRIES):
         # A writer may commit between two reads; then the metas fit at the next look.
@@ -54,6 +53,8 @@ def read_snapshot(file: ReadOnlyFile) -> Snapshot:
         if again == snapshot:
             break
         snapshot = again
+    if snapshot.meta is None:
+        _refuse_foreign(file)
     return snapshot
 
 
@@ -78,25 +79,14 @@ def _look(file: ReadOnlyFile) -> Snapshot:
         apart = abs(usable[0].transaction - usable[1].transaction)
         # Both are 0 in a file that was never written to.
         if apart != 1 and (apart or newest.transaction):
-            damages.append(
-                Damage(
-                    "damaged",
-                    f"the meta pages' transactions {usable[0].transaction} and {usable[1].transaction} are not "
-                    f"consecutive: one of the two is damaged or stale; {newest.transaction} is used",
-                    data={"transactions": [meta.transaction for meta in usable]},
-                )
+            # Which number is wrong can't be seen; but data sets grow.
+            newest = max(usable, key=lambda meta: (meta.last_page, meta.main.entries, meta.transaction))
+            transactions = [meta.transaction for meta in usable]
+            reason = (
+                f"the meta pages' transactions {transactions[0]} and {transactions[1]} are not consecutive: one of "
+                f"the two is damaged or stale; {newest.transaction} is used"
             )
-    pages = file.size_bytes / page_size
-    if newest.last_page + 1 > pages:
-        damages.append(
-            Damage(
-                "truncated",
-                f"the file ends after {file.size_bytes} bytes; its meta page says {newest.last_page + 1} pages of "
-                f"{page_size} bytes, {(newest.last_page + 1) * page_size} bytes",
-                offset=file.size_bytes,
-                data={"pages": newest.last_page + 1, "page_size": page_size},
-            )
-        )
+            damages.append(Damage("damaged", reason, data={"transactions": transactions}))
     return Snapshot(form, page_size, newest, len(usable) == 1, tuple(damages))
 
 
@@ -137,6 +127,6 @@ def _refuse_foreign(file: ReadOnlyFile) -> None:
                 f"{path} was written by {machine}, whose LMDB files this reader can't read: "
                 "run mdb_dump there and mdb_load here"
             )
-    versions = [version for head in heads[:1] for version in known_versions(head)]
-    if versions and not any(version in (1, 3) for version in versions):
+    versions = known_versions(heads[0])
+    if versions and not any(version in (form.version for form in FORMATS) for version in versions):
         raise StoreError(f"{path} has LMDB format version {versions[0]}; versions 1 (LMDB 0.9) and 3 (1.0) can be read")

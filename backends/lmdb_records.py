@@ -60,8 +60,11 @@ class LeafNodes:
         return ~self.lost & ~self.entry
 
 
-def leaf_nodes(reader: PageReader, pages: Pages, flags: int) -> LeafNodes:
-    """Parse the leaves among the pages and tell good nodes from damaged ones."""
+def leaf_nodes(reader: PageReader, pages: Pages, flags: int, *, in_order: bool = False) -> LeafNodes:
+    """Parse the leaves among the pages and tell good nodes from damaged ones.
+
+    With ``in_order`` the pages are a stretch of a tree's leaves, so that keys ascend from page to page too.
+    """
     form, size = reader.form, reader.page_size
     nodes = parse_nodes(pages, np.flatnonzero((pages.fault == 0) & (pages.kind == LEAF)), form)
     start = nodes.data_start(form)
@@ -76,18 +79,23 @@ def leaf_nodes(reader: PageReader, pages: Pages, flags: int) -> LeafNodes:
     taken = np.where(good, (start - nodes.start + held + 1) & ~1, 0)
     flat = pages.content.reshape(-1)
     risen = ascending(flat, nodes.key_start, np.where(nodes.good, nodes.key_size, 0), flags)
-    risen |= nodes.page[1:] != nodes.page[:-1]
+    same_page = nodes.page[1:] == nodes.page[:-1]
     room = size - form.base - pages.upper
     filled = np.bincount(nodes.page, taken, len(pages.numbers)).astype(np.int64)
     doubtful = (filled != room) & (pages.count > 0)
-    doubtful[nodes.page[1:][~risen]] = True
+    doubtful[nodes.page[1:][~risen & same_page]] = True
     for row in np.flatnonzero(doubtful).tolist():
         _settle(pages, nodes, taken, good, row, reader, flags)
+    if in_order:
+        for at in np.flatnonzero(~risen & ~same_page & good[1:] & good[:-1]).tolist():
+            first = np.searchsorted(nodes.page, nodes.page[at])
+            stop = np.searchsorted(nodes.page, nodes.page[at + 1], "right")
+            _drop_misplaced(flat, nodes, good, range(int(first), int(stop)), flags)
     return LeafNodes(pages, nodes, start, good & ~((kind & TREE != 0) & ~set_of), ~good)
 
 
 def _settle(pages: Pages, nodes: Nodes, taken: Ints, good: Flags, row: int, reader: PageReader, flags: int) -> None:
-    """Find the wrong nodes of a page whose nodes overlap or do not ascend.
+    """Find the wrong nodes of a page whose nodes overlap, leave holes or do not ascend.
 
     LMDB keeps nodes without holes between ``upper`` and the end of the page. Following them from ``upper`` on by
     their own sizes gives the true ones, unless a size is damaged; a pointer to anywhere else is wrong.
@@ -97,18 +105,37 @@ def _settle(pages: Pages, nodes: Nodes, taken: Ints, good: Flags, row: int, read
     at = begin + int(pages.upper[row]) + reader.form.base
     end = begin + reader.page_size
     sizes = {int(nodes.start[i]): int(taken[i]) for i in range(first, stop) if good[i]}
+    covered = sorted((start, start + size) for start, size in sizes.items())
+    wrong: set[int] = set()
+    for (start, start_stop), (other, _) in itertools.pairwise(covered):
+        if other < start_stop:
+            wrong |= {start, other}
     chain = set()
     while at in sizes and sizes[at] > 0:
         chain.add(at)
         at += sizes[at]
-    covered = sorted((start, start + size) for start, size in sizes.items())
-    overlapped = {a for (a, a_stop), (b, _) in itertools.pairwise(covered) if b < a_stop}
-    overlapped |= {b for (_, a_stop), (b, _) in itertools.pairwise(covered) if b < a_stop}
+    if at == end:
+        wrong -= chain
+    elif not wrong and bool(good[first:stop].all()):
+        # A hole that a lost pointer explains holds whole nodes; else the size of the node before it is wrong.
+        flat = pages.content.reshape(-1)
+        for (start, start_stop), (other, _) in itertools.pairwise([*covered, (end, end)]):
+            if start_stop < other and not _holds_nodes(flat, start_stop, other, reader):
+                wrong.add(start)
     for i in range(first, stop):
-        start = int(nodes.start[i])
-        if start in overlapped and not (at == end and start in chain):
+        if int(nodes.start[i]) in wrong:
             good[i] = False
     _drop_misplaced(pages.content.reshape(-1), nodes, good, range(first, stop), flags)
+
+
+def _holds_nodes(flat: PageBytes, at: int, stop: int, reader: PageReader) -> bool:
+    """Whether a part of a page is filled by nodes, by their own sizes."""
+    form = reader.form
+    while at + NODE_HEADER <= stop:
+        low, high, flags, key_size = flat[at : at + NODE_HEADER].view("<u2").tolist()
+        held = form.extent_node if flags & BIG else low | high << 16
+        at += (NODE_HEADER + key_size + (key_size & 1 if form.even_keys else 0) + held + 1) & ~1
+    return at == stop
 
 
 def _drop_misplaced(flat: PageBytes, nodes: Nodes, good: Flags, rows: range, flags: int) -> None:
@@ -160,7 +187,7 @@ class RecordReader:
     def rows(self, leaves: Ints) -> Iterator[Rows | Damage]:
         """The records of the leaves, in order; their values are not fetched yet."""
         for pages in self.reader.windows(leaves):
-            window = leaf_nodes(self.reader, pages, self.flags)
+            window = leaf_nodes(self.reader, pages, self.flags, in_order=True)
             self.named += int(window.named.sum())
             yield from self._window(window)
         yield from self._release(self.key_behind)

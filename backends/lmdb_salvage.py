@@ -176,7 +176,8 @@ def insert_lost_leaves(reader: PageReader, planned: Ints, pages: Survey, taken: 
     known = _key_ranges(reader, planned, flags)
     ordered = [number for number in planned.tolist() if number in known]
     firsts = [known[number][0] for number in ordered]
-    found = _key_ranges(reader, lost, flags)
+    # Old free lists are found too when the newest one is lost.
+    found = {leaf: ends for leaf, ends in _key_ranges(reader, lost, flags).items() if not _is_free_list(reader, leaf)}
     written = dict(zip(pages.numbers.tolist(), pages.transaction.tolist(), strict=True))
     counts = dict(zip(pages.numbers.tolist(), pages.count.tolist(), strict=True))
     followers: dict[int, list[int]] = {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .base import Damage
 from .files import ReadOnlyFile
-from .lmdb_format import BIG, DUP_SORT, EMPTY_TREE, TREE_BYTES, Ints, Tree
+from .lmdb_format import BIG, DUP_SORT, EMPTY_TREE, INTEGER_KEY, REVERSE_KEY, TREE_BYTES, Ints, Meta, Tree
 from .lmdb_metas import Snapshot
 from .lmdb_pages import LeafPlan, PageReader, find_node
 from .lmdb_records import leaf_nodes
@@ -53,18 +54,53 @@ def find_state(reader: PageReader, snapshot: Snapshot) -> State:
     """The newest state of the unnamed database that can be found."""
     meta = snapshot.meta
     if meta is None:
-        return _without_metas(reader, snapshot)
+        return _without_metas(reader)
+    damages = (*snapshot.damages, *_truncation(reader, meta))
     if snapshot.alone and (newer := _newer_tree(reader, snapshot)) is not None:
         note = Damage(
             "damaged",
             f"the lost meta page was the newer one; its {newer.entries} records are read from page {newer.root} down",
             data={"page": newer.root},
         )
-        return State(reader, newer, EMPTY_TREE, True, (*snapshot.damages, note))
-    return State(reader, meta.main, meta.free, True, snapshot.damages)
+        return State(reader, newer, EMPTY_TREE, True, (*damages, note))
+    main, unordered = _without_wrong_order(reader, meta.main)
+    return State(reader, main, meta.free, True, (*damages, *unordered))
 
 
-def _without_metas(reader: PageReader, snapshot: Snapshot) -> State:
+def _without_wrong_order(reader: PageReader, main: Tree) -> tuple[Tree, Sequence[Damage]]:
+    """The unnamed database without flags for an order that its keys do not have: one bit would cost all records."""
+    plain = replace(main, flags=main.flags & ~(REVERSE_KEY | INTEGER_KEY))
+    leaves = LeafPlan(reader, plain).leaves[:1] if plain != main else np.empty(0, np.int64)
+    if not len(leaves):
+        return main, ()
+    pages = reader.read(leaves)
+    if not leaf_nodes(reader, pages, main.flags).lost.any() or leaf_nodes(reader, pages, plain.flags).lost.any():
+        return main, ()
+    return plain, (Damage("damaged", f"the database's flags {main.flags:#x} say an order that its keys do not have"),)
+
+
+def _truncation(reader: PageReader, meta: Meta) -> Sequence[Damage]:
+    """Whether the file ends before its pages do.
+
+    Pages that a transaction both took and gave back at the end of the file are never written: those are free.
+    """
+    pages = meta.last_page + 1
+    missing = pages - reader.page_count
+    if missing <= 0:
+        return ()
+    free = np.concatenate([np.empty(0, np.int64), *free_pages(reader, meta.free).values()])
+    behind = np.unique(free[(free >= reader.page_count) & (free < pages)])
+    if len(behind) == missing:
+        return ()
+    reason = (
+        f"the file ends after {reader.file_size} bytes; its meta page says {pages} pages of {reader.page_size} bytes, "
+        f"{pages * reader.page_size} bytes"
+    )
+    data = {"pages": pages, "page_size": reader.page_size}
+    return (Damage("truncated", reason, offset=reader.file_size, data=data),)
+
+
+def _without_metas(reader: PageReader) -> State:
     if reader.file_size == 0:
         return _nothing(reader, "the file is empty: it has 0 bytes")
     pages = survey(reader)
