@@ -33,4 +33,8 @@ def inspect_image(data: memoryview, options: Options) -> ImageFacts:
     if name is None:
         message = f"not an image of a known format: {describe_stranger(data)}"
         return ImageFacts(None, faults=(image_fault("image-undecodable", message),))
-    return INSPECTORS[name](data, options)
+    try:
+        return INSPECTORS[name](data, options)
+    except MemoryError:
+        message = "decoding it takes more memory than is allowed"
+        return ImageFacts(name, faults=(image_fault("image-too-large", message),))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts
 from . import pillow
-from .jpeg_markers import LOSSLESS, JpegStructure, bare_jpeg, walk_markers, zeros_are_detail
+from .jpeg_markers import ARITHMETIC, LOSSLESS, JpegStructure, bare_jpeg, walk_markers, zeros_are_detail
 from .pixels import sums_of_buffer
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
 
@@ -107,6 +107,8 @@ def _strict(data: memoryview | bytes, found: JpegStructure) -> _Decoded:
         return _Decoded(pixels)
     except ValueError as exc:
         complaint = str(exc).partition("(): ")[2] or str(exc)
+    if complaint.startswith("Insufficient memory"):
+        raise MemoryError(complaint)
     with suppress(ValueError):  # strictness ends before the output where all scans are read first
         simplejpeg.decode_jpeg(data, colorspace=space, buffer=pixels, strict=False)
     return _Decoded(pixels, complaint)
@@ -192,6 +194,8 @@ def _cut_short(data: memoryview, bare: bytes | memoryview, found: JpegStructure,
         written = len(bytes(data).rstrip(b"\0"))
         message = f"the last {len(data) - written} bytes are zeros: the rest of the JPEG was never written"
         return image_fault("image-truncated", message, written)
+    if found.frame in ARITHMETIC:  # this decoder takes what is missing for zeros, and says nothing
+        return image_fault("image-truncated", "the arithmetic-coded JPEG ends early", len(data))
     if _strict(bytes(bare).removesuffix(b"\xff") + _END, found).complaint is None:
         return image_fault("image-truncated", "all rows decode, the end marker is missing", len(data))
     if not found.single_scan and found.scans > 1:

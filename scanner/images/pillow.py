@@ -35,6 +35,8 @@ class Picture:
     error: str | None = None
     refused: Fault | None = None
     warnings: tuple[str, ...] = ()
+    complaints: tuple[str, ...] = ()
+    """What libtiff printed while Pillow went on: damage to the pixels, not a remark."""
     strips_end: int = 0
     """TIFF: where the last strip or tile of the first page ends, by its own directory."""
 
@@ -56,10 +58,12 @@ def decode(data: bytes | memoryview, format_name: str, options: Options) -> Pict
             with Image.open(BytesIO(data), formats=[format_name]) as image:
                 _read(image, options, picture)
         except MemoryError:
-            picture.refused = image_fault("image-too-large", "decoding it takes more memory than is allowed")
+            raise
         except Exception as exc:  # Pillow's decoders raise whatever the bytes drive them into
             picture.error = _one_line(exc)
-    picture.warnings = tuple(dict.fromkeys((*(_one_line(entry.message) for entry in caught), *printed)))
+    remarks = [line for line in printed if "warning" in line.lower()]
+    picture.warnings = tuple(dict.fromkeys((*(_one_line(entry.message) for entry in caught), *remarks)))
+    picture.complaints = tuple(line for line in printed if line not in remarks)
     return picture
 
 

@@ -43,7 +43,10 @@ def _inspect(format_name: str, data: memoryview, options: Options, ends: list[Fa
     """Decode, and let the gravest reason stand alone: refused, cut short, then whatever the decoder says."""
     picture = pillow.decode(data, format_name, options)
     if picture.strips_end > len(data):
-        ends = [image_fault("image-truncated", "the TIFF's pixels lie beyond its end", len(data))]
+        if picture.error is None:
+            ends = [image_fault("image-oddity", "the TIFF's directory points beyond its end", len(data))]
+        else:
+            ends = [image_fault("image-truncated", "the TIFF's pixels lie beyond its end", len(data))]
     cut = [fault for fault in ends if fault.rule == "image-truncated"]
     sums = picture.sums
     if picture.refused is not None:
@@ -55,6 +58,8 @@ def _inspect(format_name: str, data: memoryview, options: Options, ends: list[Fa
     elif picture.error is not None:
         rule = "image-truncated" if "truncated" in picture.error else "image-corrupt"
         faults = [image_fault(rule, f"Pillow stops in frame {picture.frames}: {picture.error}")]
+    elif picture.complaints:
+        faults = [image_fault("image-corrupt", f"libtiff says: {picture.complaints[0]}")]
     else:
         faults = [*picture.oddities, *ends, *pixel_faults(sums, picture.orientation)]
         return _facts(format_name, picture, faults)

@@ -8,18 +8,37 @@ from collections.abc import Sequence
 
 import deflate
 import numpy as np
+from PIL import Image
 
 from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts
-from . import pillow
 from .exif import orientation
+from .pixels import expanded, sums_of_image
 from .png_chunks import Chunks, Header, walk_chunks
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 _MOST_INFLATION = 1032  # DEFLATE can't give more bytes than that for one
-_MODES = {0: ("L", 1), 2: ("RGB", 3), 3: ("P", 3), 4: ("LA", 2), 6: ("RGBA", 4)}
+_MOST_STORED = 65535
+
+# (bits, colour type) to: Pillow's mode, its name for the packed samples, channels counted.
+_MODES = {
+    (1, 0): ("1", "1", 1),
+    (2, 0): ("L", "L;2", 1),
+    (4, 0): ("L", "L;4", 1),
+    (8, 0): ("L", "L", 1),
+    (16, 0): ("I;16", "I;16B", 1),
+    (8, 2): ("RGB", "RGB", 3),
+    (16, 2): ("RGB", "RGB;16B", 3),
+    (1, 3): ("P", "P;1", 3),
+    (2, 3): ("P", "P;2", 3),
+    (4, 3): ("P", "P;4", 3),
+    (8, 3): ("P", "P", 3),
+    (8, 4): ("LA", "LA", 2),
+    (16, 4): ("RGBA", "LA;16B", 4),
+    (8, 6): ("RGBA", "RGBA", 4),
+    (16, 6): ("RGBA", "RGBA;16B", 4),
+}
 
 
 def inspect_png(data: memoryview, options: Options) -> ImageFacts:
@@ -29,13 +48,9 @@ def inspect_png(data: memoryview, options: Options) -> ImageFacts:
     if header is None:
         rule = "image-corrupt" if found.bad_checksum and not found.problem else "image-undecodable"
         return ImageFacts("PNG", faults=(image_fault(rule, f"no pixels: {found.problem}"),))
-    mode, channels = _MODES[header.colour]
-    if header.colour == 3 and found.transparency is not None:
+    mode, _, channels = _MODES[header.depth, header.colour]
+    if mode == "P" and found.transparency is not None:
         channels = 4
-    if header.depth == 16 and header.colour == 0:
-        mode = "I;16"
-    if header.depth == 1 and header.colour == 0:
-        mode = "1"
     turn = orientation(found.exif)
     sums, faults = _pixels(data, found, header, options)
     if sums is not None:
@@ -62,12 +77,7 @@ def _pixels(
         frame = _inflate(parts, header.passes(width, height)) if inside else b""
         if isinstance(frame, Fault) or not inside:
             return None, [image_fault("image-corrupt", f"frame {number} of the animation is damaged")]
-    picture = pillow.decode(_restored(data, found, header, raw), "PNG", options)
-    if picture.refused is not None:
-        return None, [picture.refused]
-    if picture.error is not None:
-        return None, [image_fault("image-undecodable", f"Pillow can't decode it: {picture.error}")]
-    return picture.sums, picture.oddities
+    return sums_of_image(expanded(_picture(found, header, raw))), []
 
 
 def _structure_damage(data: memoryview, found: Chunks, header: Header) -> Fault | None:
@@ -172,21 +182,32 @@ def _size_fault(length: int, size: int) -> Fault:
     return image_fault("image-truncated", f"{length} bytes of pixels where the header declares {size}")
 
 
-def _restored(data: memoryview, found: Chunks, header: Header, raw: bytearray) -> bytes:
-    """The PNG with its image data stored instead of compressed, for Pillow to unfilter.
+def _picture(found: Chunks, header: Header, raw: bytearray) -> Image.Image:
+    """The image of its filtered rows.
 
-    libdeflate inflates twice as fast as the zlib inside Pillow; the rest of the file was checked before.
+    Pillow undoes the filters. It gets the rows in a zlib stream without compression: libdeflate has inflated them
+    in half the time that Pillow's zlib takes.
     """
-    chunks = [(b"IHDR", bytes(data[16:29]))]
-    if found.palette is not None:
-        chunks.append((b"PLTE", bytes(found.palette)))
-    if found.transparency is not None:
-        chunks.append((b"tRNS", bytes(found.transparency)))
-    chunks += [(b"IDAT", bytes(deflate.zlib_compress(raw, 0))), (b"IEND", b"")]
-    return _SIGNATURE + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", deflate.crc32(body, deflate.crc32(kind)))
-        for kind, body in chunks
-    )
+    mode, raw_mode, _ = _MODES[header.depth, header.colour]
+    size = (header.width, header.height)
+    image = Image.frombytes(mode, size, _stored(raw), "zip", raw_mode, int(header.interlaced))
+    if mode == "P" and found.palette is not None:
+        image.putpalette(bytes(found.palette[:768]))
+        if found.transparency is not None:
+            image.info["transparency"] = bytes(found.transparency)
+    return image
+
+
+def _stored(raw: bytearray) -> bytes:
+    """A zlib stream of stored blocks (RFC 1950, RFC 1951 section 3.2.4)."""
+    view = memoryview(raw)
+    parts: list[bytes | memoryview] = [b"\x78\x01"]
+    for start in range(0, len(raw), _MOST_STORED):
+        block = view[start : start + _MOST_STORED]
+        last = start + _MOST_STORED >= len(raw)
+        parts += [struct.pack("<BHH", last, len(block), 0xFFFF ^ len(block)), block]
+    parts.append(struct.pack(">I", deflate.adler32(raw)))
+    return b"".join(parts)
 
 
 def _behind_the_end(data: memoryview, found: Chunks) -> list[Fault]:

@@ -111,6 +111,12 @@ def test_a_palette_counts_as_the_colours_that_it_stands_for() -> None:
     assert sums_of(encoded(picture, "PNG")) == sums_by_numpy(np.asarray(picture.convert("RGB")))
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_packed_palettes(bits: int) -> None:
+    picture = image().quantize(1 << bits)
+    assert sums_of(encoded(picture, "PNG", bits=bits)) == sums_by_numpy(np.asarray(picture.convert("RGB")))
+
+
 def test_an_animation_gives_the_sums_of_its_first_frame() -> None:
     first, second = Image.fromarray(photo()), Image.fromarray(photo(seed=1))
     data = encoded(first, "WEBP", save_all=True, append_images=[second], lossless=True)

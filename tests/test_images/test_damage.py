@@ -323,6 +323,22 @@ def test_a_damaged_later_frame_is_told() -> None:
     assert ["image-corrupt"] in seen
 
 
+def test_what_libtiff_prints_and_pillow_ignores_is_damage(capfd: pytest.CaptureFixture[str]) -> None:
+    data = encoded(image("1"), "TIFF", compression="group4")
+    found = [rules(flipped(data, offset)) for offset in range(200, len(data) - 200, 97)]
+    assert ["image-corrupt"] in found
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_directory_beyond_the_end_is_odd_where_all_pixels_are_there() -> None:
+    data = bytearray(encoded(image(), "TIFF"))
+    count = len(photo().tobytes())
+    at = data.index(struct.pack("<HHII", 279, 4, 1, count)) + 8
+    data[at : at + 4] = struct.pack("<I", count + 5000)
+    assert rules(bytes(data)) == ["image-oddity"]
+    assert rules(bytes(data[:-2000])) == ["image-truncated"]
+
+
 BREAKERS: list[Callable[[bytes, random.Random], bytes]] = [
     lambda data, rng: flipped(data, rng.randrange(len(data))),
     lambda data, rng: zeroed(data, rng.randrange(len(data)), 64),

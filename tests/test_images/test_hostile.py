@@ -112,6 +112,20 @@ def test_a_png_that_inflates_to_more_than_it_declares_is_not_inflated() -> None:
     assert peak < 1 << 23
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("JPEG", "simplejpeg.decode_jpeg"), ("PNG", "deflate.zlib_decompress"), ("TIFF", "PIL.Image.open")],
+)
+def test_memory_that_is_not_to_be_had_is_told(name: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(image(), name)
+
+    def refuse(*args: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(place, refuse)
+    assert rules(data) == ["image-too-large"]
+
+
 def test_no_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError(f"started {args}")
