@@ -300,6 +300,26 @@ def test_labels_of_any_width_share_one_block() -> None:
     assert samples.labels[0].values.tolist() == [0, 127, 128, 70000, -1, 1 << 30] * 3
 
 
+def test_what_only_looks_like_the_template_is_read_by_itself() -> None:
+    """Equal in length and in the bytes around the payload, but not in what they mean."""
+    plain = dims(1, 1, 2) + chunk(4, b"ab")
+    values = [plain + number(5, 7) + number(7, 0), plain + number(5, 5) + number(5, 6) + number(7, 0)]
+    samples = decode(CaffeDatum, values)
+    assert samples.labels[0].values.tolist() == [7, 6]
+    floats = dims(1, 1, 3) + number(5, 7)
+    samples = decode(CaffeDatum, [floats + fixed32(6, 1, 2, 3), floats + fixed32(6, 1) + fixed32(7, 2) + fixed32(6, 3)])
+    assert samples.arrays[0].rows.tolist() == [0]
+    assert [fault.message for fault in samples.faults] == ["float_data holds 2 of 3 floats (1x1x3)"]
+
+
+def test_equal_floats_are_equal_contents_however_they_were_read() -> None:
+    usual = dims(1, 1, 2) + number(5, 1) + fixed32(6, 1, 2)
+    unusual = fixed32(6, 1, 2) + dims(1, 1, 2) + number(5, 1) + number(9, 1) * 40
+    contents = decode(CaffeDatum, [usual, unusual]).contents
+    assert contents is not None
+    assert bytes(contents[0]) == bytes(contents[1]) == fixed32(6, 1, 2)[1:]
+
+
 def test_more_shapes_than_templates_are_all_decoded() -> None:
     values = [raw_datum((1, 1, 1 + i % 40), bytes([i]) * (1 + i % 40), i) for i in range(120)]
     samples = decode(CaffeDatum, values)

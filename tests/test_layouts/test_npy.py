@@ -63,6 +63,13 @@ def test_equal_headers_share_a_block() -> None:
     assert samples.arrays[0].values.flags.aligned
 
 
+def test_numbers_at_odd_places_come_out_aligned() -> None:
+    values = [saved(np.full(50_000, i, np.float64)) for i in range(3)]
+    (block,) = Npy(Options()).decode(batch_of(values, gaps=[1])).arrays
+    assert block.values.flags.aligned
+    assert block.values[:, -1].tolist() == [0, 1, 2]
+
+
 def test_more_headers_than_are_looked_for_together_are_all_decoded() -> None:
     samples = decode(Npy, [saved(np.arange(1 + i % 100)) for i in range(200)])
     check_shape(samples)

@@ -42,9 +42,18 @@ def test_every_part_comes_once_and_in_order(parts: tuple[list[int], int], view_b
 
 
 def test_a_constant_distance_costs_no_copy() -> None:
-    view = stacked(BUFFER, np.arange(10) * 100 + 7, 64)
-    assert np.shares_memory(view, BUFFER)
+    buffer = BUFFER.copy()
+    view = stacked(buffer, np.arange(10) * 100 + 7, 64)
+    assert np.shares_memory(view, buffer)
     assert not view.flags.writeable
+
+
+def test_runs_are_cut_where_the_distance_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacking, "VIEW_BYTES", 64)
+    starts = np.array([0, 100, 200, 1000, 1100, 1200, 1300, 3000, 3070])
+    cut = list(blocks(BUFFER, np.arange(9), starts, 64))
+    assert [rows.tolist() for rows, _ in cut] == [[0, 1, 2], [3, 4, 5, 6], [7, 8]]
+    assert all(np.shares_memory(part, BUFFER) for _, part in cut)
 
 
 def test_out_of_bounds_is_an_error_and_never_foreign_memory() -> None:
