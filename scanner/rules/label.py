@@ -273,7 +273,7 @@ class LabelOutOfRange(LoggedRule):
     @staticmethod
     def _say_inexact(value: float) -> str:
         return (
-            f"label {number(value)} is above {FLOAT32_EXACT}: Caffe holds labels in float32, which can't count so far"
+            f"label {number(value)} is above {FLOAT32_EXACT}: Caffe holds labels in float32, which rounds it"
         )
 
     @staticmethod
