@@ -272,9 +272,7 @@ class LabelOutOfRange(LoggedRule):
 
     @staticmethod
     def _say_inexact(value: float) -> str:
-        return (
-            f"label {number(value)} is above {FLOAT32_EXACT}: Caffe holds labels in float32, which rounds it"
-        )
+        return f"label {number(value)} is above {FLOAT32_EXACT}: Caffe holds labels in float32, which may round it"
 
     @staticmethod
     def _say_element(value: float) -> str:
