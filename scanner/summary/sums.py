@@ -180,7 +180,7 @@ def _columns(work: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     pixels = work.reshape(-1, work.shape[2])
     group = max(SPAN // work.shape[2], 1)
     whole = len(pixels) // group * group
-    return pixels[:whole].reshape(whole // group, -1), pixels[whole:]
+    return pixels[:whole].reshape(whole // group, group * work.shape[2]), pixels[whole:]
 
 
 def _careful(piece: NDArray[Any]) -> Moments:

@@ -139,15 +139,17 @@ def channels_of(block: ArrayBlock) -> tuple[int | None, Meaning]:
 
 def _listed(stats: ArrayStats) -> list[dict[str, float | int | None]]:
     moments = stats.moments if len(stats.moments.count) <= LISTED else stats.moments.pooled()
-    figures = (moments.mean, moments.std, moments.minimum, moments.maximum)
+    empty = moments.count == 0
+    mean, std = (np.where(empty, np.nan, figure) for figure in (moments.mean, moments.std))
+    figures = (mean, std, moments.minimum, moments.maximum)
     return [
         {
-            "mean": rounded(mean),
-            "std": rounded(std),
+            "mean": rounded(average),
+            "std": rounded(deviation),
             "min": rounded(low) if stats.floating else _whole(low),
             "max": rounded(high) if stats.floating else _whole(high),
         }
-        for mean, std, low, high in zip(*(figure.tolist() for figure in figures), strict=True)
+        for average, deviation, low, high in zip(*(figure.tolist() for figure in figures), strict=True)
     ]
 
 
