@@ -10,16 +10,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import ReadOnlyFile
-from .leveldb_entries import Decoded, decode_blocks
-from .leveldb_format import (
-    RAW,
-    TRAILER_BYTES,
-    FormatError,
-    Handle,
-    expand_into,
-    expanded_size,
-    masked_crc,
-)
+from .leveldb_entries import Decoded, Entries, decode_blocks
+from .leveldb_format import RAW, TRAILER_BYTES, FormatError, checksums_hold, expand_into, expanded_size, varints
+
+_MOST_BLOCKS = 4096  # read together: bounds the work where blocks are tiny
+
+
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """Where blocks lie in their table: ``sizes[i]`` bytes at ``offsets[i]``, the trailers not counted."""
+
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[int, int]]) -> Handles:
+        """From pairs of offset and size."""
+        table = np.array(pairs, np.int64).reshape(-1, 2)
+        return cls(table[:, 0], table[:, 1])
+
+    @classmethod
+    def stored_in(cls, index: Entries) -> Handles:
+        """Out of the values of an index block's entries."""
+        if not len(index):
+            return cls.of([])
+        offsets, at = varints(index.buffer, index.value_starts)
+        sizes, at = varints(index.buffer, at)
+        if bool((at != index.value_starts + index.value_lengths).any()) or int((offsets + sizes).max()) >= 1 << 56:
+            raise FormatError("an index holds something else than handles")
+        return cls(offsets, sizes)
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __getitem__(self, rows: slice) -> Handles:
+        return Handles(self.offsets[rows], self.sizes[rows])
+
+    @property
+    def stops(self) -> NDArray[np.int64]:
+        """Where the blocks' trailers end."""
+        return self.offsets + self.sizes + TRAILER_BYTES
+
+    def stretch(self, most_bytes: int) -> int:
+        """How many of the first blocks lie one behind the other within ``most_bytes``; at least one."""
+        offsets, stops = self.offsets[:_MOST_BLOCKS], self.stops[:_MOST_BLOCKS]
+        ends = (offsets[1:] != stops[:-1]) | (stops[1:] - offsets[0] > most_bytes)
+        return int(np.argmax(ends)) + 1 if ends.any() else len(offsets)
 
 
 class BadBlock(NamedTuple):
@@ -49,7 +85,7 @@ class Blocks:
         return [Decoded(part.entries, self.numbers[part.blocks]) for part in decoded], sorted([*self.bad, *malformed])
 
 
-def read_blocks(file: ReadOnlyFile, handles: Sequence[Handle], most_bytes: int) -> tuple[Blocks, int]:
+def read_blocks(file: ReadOnlyFile, handles: Handles, most_bytes: int) -> tuple[Blocks, int]:
     """Read blocks that follow one another, at least one, until ``most_bytes`` are full.
 
     Returns
@@ -57,93 +93,65 @@ def read_blocks(file: ReadOnlyFile, handles: Sequence[Handle], most_bytes: int) 
     Blocks, int
         And how many of the handles they are.
     """
-    count = _stretch(handles, most_bytes)
-    start = handles[0].offset
-    stop = handles[count - 1].offset + handles[count - 1].size + TRAILER_BYTES
-    if stop > file.size_bytes:
-        return _one_by_one(file, handles, most_bytes) if count > 1 else (_all_bad("lies beyond the end of the file"), 1)
-    stored = np.empty(stop - start, np.uint8)
-    try:
-        done = file.read_into(stored, start)
-    except OSError as exc:
-        return _one_by_one(file, handles, most_bytes) if count > 1 else (_all_bad(f"can't be read ({exc.strerror})"), 1)
-    if done < len(stored):
-        return _one_by_one(file, handles, most_bytes) if count > 1 else (_all_bad("lies beyond the end of the file"), 1)
-    return _verified(stored, [Handle(handle.offset - start, handle.size) for handle in handles[:count]], most_bytes)
-
-
-def _stretch(handles: Sequence[Handle], most_bytes: int) -> int:
-    """How many of the handles lie one behind the other within ``most_bytes``; at least one."""
-    upto = handles[0].offset
-    for count, handle in enumerate(handles):
-        if count and (handle.offset != upto or handle.offset + handle.size - handles[0].offset > most_bytes):
-            return count
-        upto = handle.offset + handle.size + TRAILER_BYTES
-    return len(handles)
-
-
-def _one_by_one(file: ReadOnlyFile, handles: Sequence[Handle], most_bytes: int) -> tuple[Blocks, int]:
-    """Where a stretch can't be read as a whole: its first block alone."""
-    return read_blocks(file, handles[:1], most_bytes)
-
-
-def _all_bad(reason: str) -> Blocks:
+    count = handles.stretch(most_bytes)
+    start, stop = int(handles.offsets[0]), int(handles.stops[count - 1])
+    reason = "lies beyond the end of the file"
+    if stop <= file.size_bytes:
+        stored = np.empty(stop - start, np.uint8)
+        try:
+            if file.read_into(stored, start) == len(stored):
+                begins = handles.offsets[:count] - start
+                return _verified(stored, begins, begins + handles.sizes[:count], most_bytes)
+        except OSError as exc:
+            reason = f"can't be read ({exc.strerror})"
+    if count > 1:  # what can't be read as a whole may still be read in part
+        return read_blocks(file, handles[:1], most_bytes)
     none = np.empty(0, np.int64)
-    return Blocks(np.empty(0, np.uint8), none, none, none, [BadBlock(0, reason)])
+    return Blocks(np.empty(0, np.uint8), none, none, none, [BadBlock(0, reason)]), 1
 
 
-def _verified(stored: NDArray[np.uint8], handles: Sequence[Handle], most_bytes: int) -> tuple[Blocks, int]:
-    """Check each block; decompress those that need it, as many as fit into ``most_bytes``."""
-    bad: list[BadBlock] = []
-    good: list[tuple[int, int, int, int]] = []  # number, start, stop, compression
-    raw = True
-    for number, (start, size) in enumerate(handles):
-        stop = start + size
-        trailer = stored[stop : stop + TRAILER_BYTES].tobytes()
-        if masked_crc(stored[start : stop + 1]) != int.from_bytes(trailer[1:], "little"):
-            bad.append(BadBlock(number, "fails its checksum"))
-        else:
-            good.append((number, start, stop, trailer[0]))
-            raw = raw and trailer[0] == RAW
-    if raw:
-        numbers, starts, stops = (np.array([block[part] for block in good], np.int64) for part in range(3))
-        return Blocks(stored, numbers, starts, stops, bad), len(handles)
-    return _expanded(stored, good, bad, len(handles), most_bytes)
-
-
-def _expanded(
-    stored: NDArray[np.uint8],
-    good: Sequence[tuple[int, int, int, int]],
-    bad: list[BadBlock],
-    count: int,
-    most_bytes: int,
+def _verified(
+    stored: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], most_bytes: int
 ) -> tuple[Blocks, int]:
+    """Check each block; decompress those that need it, as many as fit into ``most_bytes``."""
+    holds = checksums_hold(stored, starts, stops)
+    bad = [BadBlock(number, "fails its checksum") for number in np.flatnonzero(~holds).tolist()]
+    numbers = np.flatnonzero(holds)
+    blocks = Blocks(stored, numbers, starts[numbers], stops[numbers], bad)
+    compressions = stored[blocks.stops]
+    if bool((compressions == RAW).all()):
+        return blocks, len(starts)
+    return _expanded(blocks, compressions.tolist(), len(starts), most_bytes)
+
+
+def _expanded(blocks: Blocks, compressions: Sequence[int], count: int, most_bytes: int) -> tuple[Blocks, int]:
+    """The blocks decompressed, up to ``most_bytes`` of them, and how many of ``count`` handles that covers."""
+    bad = list(blocks.bad)
     planned: list[tuple[int, NDArray[np.uint8], int, int]] = []  # number, stored bytes, compression, expanded size
     total = 0
-    for number, start, stop, compression in good:
+    places = zip(blocks.numbers.tolist(), blocks.starts.tolist(), blocks.stops.tolist(), compressions, strict=True)
+    for number, start, stop, compression in places:
+        data = blocks.buffer[start:stop]
         try:
-            size = expanded_size(compression, stored[start:stop])
+            size = expanded_size(compression, data)
         except FormatError as exc:
             bad.append(BadBlock(number, str(exc)))
             continue
         if planned and total + size > most_bytes:
             count = number
-            bad = [block for block in bad if block.number < count]
             break
-        planned.append((number, stored[start:stop], compression, size))
+        planned.append((number, data, compression, size))
         total += size
     buffer, filled = np.empty(total, np.uint8), 0
-    numbers, starts, stops = [], [], []
+    good = []
     for number, data, compression, size in planned:
-        target = buffer[filled : filled + size]
         try:
-            expand_into(compression, data, target)
+            expand_into(compression, data, buffer[filled : filled + size])
         except FormatError as exc:
             bad.append(BadBlock(number, str(exc)))
             continue
-        numbers.append(number)
-        starts.append(filled)
-        stops.append(filled + size)
+        good.append((number, filled, filled + size))
         filled += size
-    columns = [np.array(column, np.int64) for column in (numbers, starts, stops)]
-    return Blocks(buffer, columns[0], columns[1], columns[2], sorted(bad)), count
+    columns = np.array(good, np.int64).reshape(-1, 3)
+    bad = sorted(block for block in bad if block.number < count)
+    return Blocks(buffer, columns[:, 0], columns[:, 1], columns[:, 2], bad), count

@@ -57,6 +57,11 @@ class Entries:
         """One user key."""
         return self.keys[row, : self.key_lengths[row]].tobytes()
 
+    def key_list(self) -> list[bytes]:
+        """All users' keys."""
+        width, stored = self.keys.shape[1], self.keys.tobytes()
+        return [stored[row * width : row * width + length] for row, length in enumerate(self.key_lengths.tolist())]
+
     def take(self, rows: slice | NDArray[np.bool_] | NDArray[np.int64]) -> Entries:
         """Some of the entries; the values are shared."""
         return Entries(
@@ -287,7 +292,7 @@ def _copy_short_keys(buffer: NDArray[np.uint8], step: _Step, keys: NDArray[np.ui
     columns = np.arange(keys.shape[1])
     shared = step.shared[:, None]
     source = (step.key_starts[:, None] - shared) + columns
-    own = buffer[np.clip(source, 0, len(buffer) - 1)]
+    own = buffer.take(source, mode="clip")
     own[columns >= shared + (step.value_starts - step.key_starts)[:, None]] = 0
     keys[rows] = np.where(columns < shared, keys[rows - 1], own) if shared.any() else own
 

@@ -16,6 +16,9 @@ TRAILER_BYTES = 5
 """Behind every block: one byte of compression type, four of checksum."""
 
 FOOTER_BYTES = 48
+MASK = 0xA282EAD8
+"""What a stored checksum has on the rotated CRC, so that the CRC of data with its own CRC in it is no constant."""
+
 _MAGIC = 0xDB4775248B80FB57
 
 RAW, SNAPPY, ZSTD = range(3)
@@ -52,30 +55,39 @@ def varint(data: bytes | bytearray, at: int) -> tuple[int, int]:
 
 
 def varints(buffer: NDArray[np.uint8], at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The 32-bit numbers at many positions, and the positions behind them.
+    """The numbers at many positions, and the positions behind them.
 
-    A number that runs out of the buffer or is too long comes back as too large for any block.
+    A number of more than 56 bits, or one that runs out of the buffer, comes back as too large for any file.
     """
     last = len(buffer) - 1
     byte = buffer[np.minimum(at, last)].astype(np.int64)
     value = byte & 0x7F
     at = at + 1
     more = np.flatnonzero(byte >= 0x80)
-    for shift in (7, 14, 21, 28):
+    for shift in range(7, 56, 7):
         if not len(more):
             return value, at
         byte = buffer[np.minimum(at[more], last)].astype(np.int64)
         value[more] |= (byte & 0x7F) << shift
         at[more] += 1
         more = more[byte >= 0x80]
-    value[more] = np.int64(1) << 40
+    value[more] = np.int64(1) << 56
     return value, at
 
 
 def masked_crc(data: bytes | NDArray[np.uint8]) -> int:
     """The checksum as LevelDB stores it: CRC32C, rotated and offset (``util/crc32c.h``)."""
     crc: int = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + MASK) & 0xFFFFFFFF
+
+
+def checksums_hold(stored: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the blocks with their contents in ``starts`` to ``stops`` have the checksum that stands behind them."""
+    crc32c = google_crc32c.value
+    crcs = [crc32c(stored[start:stop]) for start, stop in zip(starts.tolist(), (stops + 1).tolist(), strict=True)]
+    wanted = (fixed32(stored, stops + 1) - MASK) & 0xFFFFFFFF
+    holds: NDArray[np.bool_] = np.array(crcs, np.int64) == ((wanted << 15 | wanted >> 17) & 0xFFFFFFFF)
+    return holds
 
 
 def fixed32(buffer: NDArray[np.uint8], at: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import ReadOnlyFile
-from .leveldb_format import TRAILER_BYTES, ZSTD, FormatError, Handle, expand_into, expanded_size, masked_crc
+from .leveldb_format import MASK, TRAILER_BYTES, ZSTD, FormatError, Handle, expand_into, expanded_size, masked_crc
 
 _WINDOW_BYTES = 4 << 20
 _LARGEST_WINDOW = 64 << 20
@@ -91,7 +91,7 @@ def _pairs(window: NDArray[np.uint8]) -> list[tuple[int, int]]:
     stored = np.zeros(len(ends), np.uint32)
     for byte in range(4):
         stored |= window[ends + byte].astype(np.uint32) << np.uint32(8 * byte)
-    unmasked = stored - np.uint32(0xA282EAD8)
+    unmasked = stored - np.uint32(MASK)
     unmasked = (unmasked >> np.uint32(17)) | (unmasked << np.uint32(15))
     wanted = np.zeros(size + 1, np.uint32)
     wanted[ends] = ~unmasked ^ registers[ends]

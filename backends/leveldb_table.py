@@ -11,14 +11,12 @@ import numpy as np
 from .base import Damage
 from .errors import StoreError
 from .files import ReadOnlyFile
-from .leveldb_blocks import BadBlock, read_blocks
+from .leveldb_blocks import BadBlock, Handles, read_blocks
 from .leveldb_entries import Decoded, Entries, decode_blocks
 from .leveldb_folder import Folder, NotRegular
-from .leveldb_format import FOOTER_BYTES, TRAILER_BYTES, FormatError, Handle, index_handle, key_text, read_handle
+from .leveldb_format import FOOTER_BYTES, TRAILER_BYTES, FormatError, Handle, index_handle, key_text
 from .leveldb_manifest import Claim
 from .leveldb_salvage import find_blocks
-
-_MOST_BLOCKS = 4096  # read together: bounds the work where blocks are tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Table:
 
     folder: Folder
     name: str
-    handles: Sequence[Handle]
+    handles: Handles
     bounds: Sequence[bytes]
     smallest: bytes
     largest: bytes | None
@@ -58,7 +56,7 @@ class Table:
             )
         low, high = (b"", None) if claim is None else (claim.smallest, claim.largest)
         damage = Damage("in-use" if kind == "in-use" else "damaged", reason, data={"file": name, **_range(low, high)})
-        return cls(folder, name, (), (), low, high, (damage,))
+        return cls(folder, name, Handles.of([]), (), low, high, (damage,))
 
     def chunks(self, low: bytes | None, high: bytes | None, chunk_bytes: int) -> Iterator[Entries | Damage]:
         """The entries with ``low <= key < high``, some ``chunk_bytes`` at a time.
@@ -80,8 +78,8 @@ class Table:
     def weights(self, step_bytes: int) -> Iterator[tuple[bytes, int]]:
         """Keys some ``step_bytes`` apart, each with the stored bytes since the one before."""
         size = 0
-        for handle, bound in zip(self.handles, self.bounds, strict=True):
-            size += handle.size + TRAILER_BYTES
+        for stored, bound in zip(self.handles.sizes.tolist(), self.bounds, strict=True):
+            size += stored + TRAILER_BYTES
             if size >= step_bytes:
                 yield bound, size
                 size = 0
@@ -100,7 +98,7 @@ class Table:
     ) -> Iterator[Entries | Damage]:
         before = self.bounds[first - 1] if first else None
         while first < stop:
-            blocks, count = read_blocks(file, self.handles[first : min(stop, first + _MOST_BLOCKS)], chunk_bytes)
+            blocks, count = read_blocks(file, self.handles[first:stop], chunk_bytes)
             decoded, bad = blocks.decode()
             upto = 0
             for run in _runs([block for block in bad if first + block.number < owned]):
@@ -117,14 +115,14 @@ class Table:
 
     def _blocks_damaged(self, first: int, run: Sequence[BadBlock], before: bytes | None, after: bytes) -> Damage:
         """One damage for bad blocks that follow one another."""
-        begin, end = self.handles[first + run[0].number], self.handles[first + run[-1].number]
-        stop = end.offset + end.size + TRAILER_BYTES
+        start = int(self.handles.offsets[first + run[0].number])
+        stop = int(self.handles.stops[first + run[-1].number])
         if len(run) == 1:
-            reason = f"the block at offset {begin.offset} of {self.name} {run[0].reason}"
+            reason = f"the block at offset {start} of {self.name} {run[0].reason}"
         else:
-            reason = f"{len(run)} blocks from offset {begin.offset} to {stop} of {self.name}: the first {run[0].reason}"
-        data = {"file": self.name, "blocks": len(run), "bytes": stop - begin.offset, **_range(before, after)}
-        return Damage("damaged", reason, offset=begin.offset, data=data)
+            reason = f"{len(run)} blocks from offset {start} to {stop} of {self.name}: the first {run[0].reason}"
+        data = {"file": self.name, "blocks": len(run), "bytes": stop - start, **_range(before, after)}
+        return Damage("damaged", reason, offset=start, data=data)
 
 
 def _inside(entries: Entries, low: bytes | None, high: bytes | None) -> Iterator[Entries]:
@@ -170,37 +168,30 @@ def _plan(folder: Folder, name: str, claim: Claim | None, file: ReadOnlyFile) ->
     return Table(folder, name, handles, bounds, _first_key(file, handles), bounds[-1] if bounds else b"", ())
 
 
-def _index(file: ReadOnlyFile, size: int) -> tuple[list[Handle], list[bytes]]:
+def _index(file: ReadOnlyFile, size: int) -> tuple[Handles, list[bytes]]:
     """Handles and bounds of the data blocks, out of the index that the footer leads to."""
     try:
         footer = file.read(max(size - FOOTER_BYTES, 0), FOOTER_BYTES)
     except OSError as exc:
         raise FormatError(f"its footer can't be read ({exc.strerror})") from exc
     handle = index_handle(footer)
-    blocks, _ = read_blocks(file, [handle], 0)
+    blocks, _ = read_blocks(file, Handles.of([handle]), 0)
     decoded, bad = blocks.decode()
     if bad:
         raise FormatError(f"its index block at offset {handle.offset} {bad[0].reason}")
     return _handles(decoded)
 
 
-def _handles(decoded: Sequence[Decoded]) -> tuple[list[Handle], list[bytes]]:
-    """What an index block says."""
-    handles, bounds = [], []
-    for entries, _ in decoded:
-        for row, value in enumerate(entries.value_column()):
-            stored = bytes(value)
-            handle, end = read_handle(stored, 0)
-            if end != len(stored):
-                raise FormatError("its index holds something else than handles")
-            handles.append(handle)
-            bounds.append(entries.key(row))
-    return handles, bounds
+def _handles(decoded: Sequence[Decoded]) -> tuple[Handles, list[bytes]]:
+    """What an index block says. A single block never comes in parts."""
+    if not decoded:
+        return Handles.of([]), []
+    return Handles.stored_in(decoded[0].entries), decoded[0].entries.key_list()
 
 
-def _first_key(file: ReadOnlyFile, handles: Sequence[Handle]) -> bytes:
+def _first_key(file: ReadOnlyFile, handles: Handles) -> bytes:
     """The first key, or the empty one where the first block is lost."""
-    if handles:
+    if len(handles):
         blocks, _ = read_blocks(file, handles[:1], 0)
         for entries, _ in blocks.decode()[0]:
             return entries.key(0)
@@ -215,7 +206,7 @@ class _Salvage:
         self._handles: list[Handle] = []
         self._firsts: list[bytes] = []
         self._lasts: list[bytes] = []
-        self._index: tuple[list[Handle], list[bytes]] | None = None
+        self._index: tuple[Handles, list[bytes]] | None = None
         self._rest = 0  # where filters and indexes begin: behind the last data block
         self._gaps: list[tuple[int, int, int]] = []  # start and stop of what is lost, and the block that follows
         seen = 0
@@ -233,7 +224,7 @@ class _Salvage:
             handles, bounds = self._index
             found, gaps = "its index was found again by its checksum", []
         else:
-            handles, bounds = self._handles, self._lasts
+            handles, bounds = Handles.of(self._handles), self._lasts
             found, gaps = f"{len(handles)} blocks were found again by their checksums", self._gaps
         smallest = self._firsts[0] if self._firsts and not (gaps and gaps[0][0] == 0) else b""
         largest = bounds[-1] if bounds and not (gaps and gaps[-1][2] == len(handles)) else None
@@ -268,12 +259,10 @@ class _Salvage:
             handles, _ = _handles(decoded)
         except FormatError:
             return False
-        upto = 0
-        for each in handles:
-            if each.offset != upto:
-                return False
-            upto = each.offset + each.size + TRAILER_BYTES
-        return upto <= handle.offset and set(self._handles) <= set(handles)
+        stops = [0, *handles.stops.tolist()]
+        known = set(zip(handles.offsets.tolist(), handles.sizes.tolist(), strict=True))
+        chained = handles.offsets.tolist() == stops[:-1] and stops[-1] <= handle.offset
+        return chained and known.issuperset(self._handles)
 
     def _gap(self, name: str, gap: tuple[int, int, int], largest: bytes | None) -> Damage:
         start, stop, following = gap
