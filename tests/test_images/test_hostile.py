@@ -6,6 +6,7 @@ import struct
 import subprocess
 import tracemalloc
 import zlib
+from io import BytesIO
 
 import pytest
 from hypothesis import given
@@ -124,6 +125,20 @@ def test_memory_that_is_not_to_be_had_is_told(name: str, place: str, monkeypatch
 
     monkeypatch.setattr(place, refuse)
     assert rules(data) == ["image-too-large"]
+
+
+@pytest.mark.parametrize("name", ["WEBP", "GIF", "BMP", "TIFF"])
+def test_pillow_tries_the_one_format_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(image(), name)
+    opened, asked = Image.open, []
+
+    def spy(source: BytesIO, formats: list[str] | None = None) -> Image.Image:
+        asked.append(formats)
+        return opened(source, formats=formats)
+
+    monkeypatch.setattr(Image, "open", spy)
+    assert rules(data) == []
+    assert asked == [[name]]
 
 
 def test_no_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
