@@ -38,7 +38,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 def report_of(path: str, **fields: Any) -> SourceReport:
     """A clean report, but for some fields."""
-    given = {"coverage": Coverage(60), "run": RunInfo("2026-01-02T03:04:05+00:00", 0.5, 1)} | fields
+    given: dict[str, Any] = {"coverage": Coverage(60), "run": RunInfo("2026-01-02T03:04:05+00:00", 0.5, 1)} | fields
     return SourceReport(source=SourceInfo(path, "lmdb", "caffe-datum", 60, 4096), **given)
 
 
@@ -289,19 +289,20 @@ def test_several_outputs(run: Run, scanner: Scanner, tmp_path: Path) -> None:
     assert (tmp_path / "r.txt").read_text(encoding="utf-8").startswith("PASS  a")
 
 
-def test_an_old_report_stands_until_the_new_one_is_whole(run: Run, scanner: Scanner, tmp_path: Path) -> None:
+def test_an_old_report_stands_until_the_new_one_is_whole(
+    run: Run, scanner: Scanner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     target = tmp_path / "r.json"
     target.write_text("old")
     target.chmod(0o640)
     seen = []
     scanner.answers["a"] = KeyboardInterrupt()
-    original = check_run.check
 
     def look(source: str, **given: Any) -> Report:
         seen.append(target.read_text())
-        return original(source, **given)
+        return scanner(source, **given)
 
-    check_run.check = look  # the fixture puts the real one back
+    monkeypatch.setattr(check_run, "check", look)
     assert run("a", "-o", f"json={target}")[0] == 130
     assert seen == ["old"]
     assert json.loads(target.read_text())["exit_code"] == 130

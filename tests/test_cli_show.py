@@ -39,7 +39,9 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def stored(source: Path, index: int) -> bytes:
     """The value as LMDB's own library gives it."""
     with lmdb.open(str(source), readonly=True, lock=False) as env, env.begin() as txn:
-        return bytes(txn.get(f"{index:08d}".encode()))
+        value = txn.get(f"{index:08d}".encode())
+    assert isinstance(value, bytes)
+    return value
 
 
 # ---- show: key-value stores ----
