@@ -20,9 +20,6 @@ SPAN = 256
 PIVOT = 30
 """Where the mean is so many standard deviations from 0, sums of squares lose digits: deviations are summed instead."""
 
-Sums = tuple[Floats, Floats, Floats, Floats]
-"""Total, squares, minimum and maximum of each channel."""
-
 
 def block_moments(values: NDArray[Any], channel_axis: int | None) -> Moments | None:
     """Moments of each channel over a block ``(records, ...)``; ``None`` where the dtype holds no numbers.
@@ -58,31 +55,62 @@ def _arranged(values: NDArray[Any], channel_axis: int | None) -> NDArray[Any]:
 
 def _summed(block: NDArray[Any], pivot: Floats | None) -> Moments:
     """Moments of a block, from sums of what is left after taking ``pivot`` from each channel."""
-    channels = block.shape[2]
-    total, squares = np.zeros(channels), np.zeros(channels)
-    minimum, maximum = np.full(channels, np.inf), np.full(channels, -np.inf)
-    count = np.zeros(channels, np.int64)
-    careful = Moments.empty(channels)
-    exact = block.dtype.itemsize == 1 or (block.dtype.kind == "f" and block.dtype.itemsize <= 4)
-    buffer = np.empty(min(max(PIECE, channels), block.size), np.float32 if exact else np.float64)
+    sums = _Sums(block, pivot)
     for piece, part in _pieces(block):
-        sums = _piece_sums(piece, buffer, None if pivot is None else pivot[part])
-        if sums is None:
-            here = Moments.empty(channels)
+        sums.add(piece, part)
+    return sums.moments()
+
+
+class _Sums:
+    """Sums over the pieces of a block; pieces with values that are not finite are set apart."""
+
+    def __init__(self, block: NDArray[Any], pivot: Floats | None) -> None:
+        channels = block.shape[2]
+        self.pivot = np.zeros(channels) if pivot is None else pivot
+        self.shifted = pivot is not None
+        self.exact = block.dtype.itemsize == 1
+        single = self.exact or (block.dtype.kind == "f" and block.dtype.itemsize <= 4)
+        self.buffer = np.empty(min(max(PIECE, channels), block.size), np.float32 if single else np.float64)
+        self.count = np.zeros(channels, np.int64)
+        self.total, self.squares = np.zeros(channels), np.zeros(channels)
+        self.minimum, self.maximum = np.full(channels, np.inf), np.full(channels, -np.inf)
+        self.careful = Moments.empty(channels)
+
+    def add(self, piece: NDArray[Any], part: slice) -> None:
+        """Take in a piece that holds some of the channels."""
+        work = self.buffer[: piece.size].reshape(piece.shape)
+        np.copyto(work, piece, casting="unsafe")
+        low, high = self._extremes(piece if piece.dtype.kind in "ui" else work, part)
+        if self.shifted:
+            work -= self.pivot[part, None]
+        total, squares = _interleaved_sums(work, self.exact) if _interleaved(work) else _planar_sums(work)
+        if not (np.isfinite(total).all() and np.isfinite(squares).all()):
+            here = Moments.empty(len(self.count))
             for figure, found in zip(here.figures, _careful(piece).figures, strict=True):
                 figure[part] = found
-            careful.merge(here)
-            continue
-        count[part] += piece.size // piece.shape[2]
-        total[part] += sums[0]
-        squares[part] += sums[1]
-        minimum[part] = np.minimum(minimum[part], sums[2])
-        maximum[part] = np.maximum(maximum[part], sums[3])
-    moments = Moments.of_sums(count, total, squares, minimum, maximum)
-    if pivot is not None:
-        moments.mean += np.where(count > 0, pivot, 0.0)
-    moments.merge(careful)
-    return moments
+            self.careful.merge(here)
+            return
+        self.count[part] += piece.size // piece.shape[2]
+        self.total[part] += total
+        self.squares[part] += squares
+        self.minimum[part], self.maximum[part] = low, high
+
+    def _extremes(self, source: NDArray[Any], part: slice) -> tuple[Floats, Floats]:
+        """Minimum and maximum, this piece included. Bytes that have been 0 and 255 need no further search."""
+        low, high = self.minimum[part], self.maximum[part]
+        byte = source.dtype == np.uint8
+        if not (byte and (low == 0).all()):
+            low = np.minimum(low, _extreme(np.minimum, source))
+        if not (byte and (high == 255).all()):
+            high = np.maximum(high, _extreme(np.maximum, source))
+        return low, high
+
+    def moments(self) -> Moments:
+        """The moments of all pieces together."""
+        moments = Moments.of_sums(self.count, self.total, self.squares, self.minimum, self.maximum)
+        moments.mean += np.where((self.count > 0) & self.shifted, self.pivot, 0.0)
+        moments.merge(self.careful)
+        return moments
 
 
 def _pieces(block: NDArray[Any]) -> Iterator[tuple[NDArray[Any], slice]]:
@@ -112,23 +140,8 @@ def _planes(block: NDArray[Any]) -> Iterator[tuple[NDArray[Any], slice]]:
             yield block[:, :, part, start : start + PIECE], part
 
 
-def _piece_sums(piece: NDArray[Any], buffer: NDArray[Any], pivot: Floats | None) -> Sums | None:
-    """Sums of a piece, ``None`` if they are not finite."""
-    work = buffer[: piece.size].reshape(piece.shape)
-    np.copyto(work, piece, casting="unsafe")
-    interleaved = piece.shape[3] == 1 and piece.shape[2] > 1
-    source = piece if piece.dtype.kind in "ui" else work
-    if interleaved:
-        minimum, maximum = _column_extreme(np.minimum, source), _column_extreme(np.maximum, source)
-    else:
-        minimum, maximum = source.min(axis=3).min(axis=(0, 1)), source.max(axis=3).max(axis=(0, 1))
-    if pivot is not None:
-        work -= pivot[:, None]
-    exact = piece.dtype.itemsize == 1
-    total, squares = _interleaved_sums(work, exact) if interleaved else _planar_sums(work)
-    if not (np.isfinite(total).all() and np.isfinite(squares).all()):
-        return None
-    return total, squares, minimum.astype(np.float64), maximum.astype(np.float64)
+def _interleaved(work: NDArray[Any]) -> bool:
+    return bool(work.shape[3] == 1 and work.shape[2] > 1)
 
 
 def _planar_sums(work: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -165,14 +178,16 @@ def _column_sums(work: NDArray[Any], exact: bool) -> Floats:
     return total
 
 
-def _column_extreme(extreme: np.ufunc, work: NDArray[Any]) -> NDArray[Any]:
+def _extreme(extreme: np.ufunc, work: NDArray[Any]) -> NDArray[Any]:
     """Minimum or maximum of each channel."""
+    if not _interleaved(work):
+        planes = extreme.reduce(work, axis=0)  # across records first: long rows are compared fastest
+        return np.asarray(extreme.reduce(planes, axis=(0, 2)))
     body, rest = _columns(work)
     parts = [rest] if len(rest) else []
     if len(body):
         parts.append(extreme.reduce(body, axis=0).reshape(-1, work.shape[2]))
-    found: NDArray[Any] = extreme.reduce(np.concatenate(parts), axis=0)
-    return found
+    return np.asarray(extreme.reduce(np.concatenate(parts), axis=0))
 
 
 def _columns(work: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
