@@ -37,10 +37,15 @@ def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]
         scans = Scans(session, fields, options, given)
         report = Report(tuple(scans.scan_all(sources)))
         write_reports(report, outputs, files, given, session)
-    crashes = [*scans.crashes, *("a part of the scan crashed" for one in report.reports if one.crashed)]
+    crashes = [*scans.crashes, *(crash_of(one) for one in report.reports if one.crashed)]
     if crashes:
         complain_of_bug(crashes[0])
     return int(report.exit_code)
+
+
+def crash_of(report: SourceReport) -> str:
+    """What crashed, as far as the report says it."""
+    return next((reason for reason in report.coverage.reasons if "crashed" in reason), "a part of the scan crashed")
 
 
 def option_fields(given: Mapping[str, Any]) -> OptionFields:
