@@ -170,13 +170,26 @@ class _Walk:
                 self._list(catalog, path, found, described)
             catalog.damages += [
                 Damage(damage.kind, damage.reason, dataset=path, data=damage.data)
-                for damage in found.description.damages
+                for damage in (*found.description.damages, *self._lost_sources(found.description))
             ]
         for location, reason in self.unlisted:
             catalog.datasets.append(
                 DatasetInfo(as_text(location), None, "", "other", 0, 0, readable=False, reason=reason)
             )
         return catalog
+
+    def _lost_sources(self, description: Description) -> Iterator[Damage]:
+        """Sources of a virtual dataset that the file does not have; readers get the fill value in their place."""
+        for source in description.sources:
+            try:
+                opened = open_inside(self.root, source.encode("utf-8", "surrogateescape"))
+            except LIBRARY_ERRORS:
+                opened = None
+            if opened is None:
+                reason = (
+                    f"a virtual dataset made of {source}, which this file does not have; readers get the fill value"
+                )
+                yield Damage("damaged", reason, data={"target": source})
 
     @staticmethod
     def _list(catalog: Catalog, path: str, found: _Found, described: Described) -> None:

@@ -26,11 +26,12 @@ class Described:
     chunks: tuple[int, ...] | None
     reason: str = ""
     suffix: str = ""
+    virtual: bool = False
 
     @property
     def readable(self) -> bool:
-        """Whether it can be read as a column; a compound can't: its fields are listed beside it."""
-        return not self.reason and self.kind != "compound"
+        """Whether it can be read as a column: not a compound or a virtual dataset, whose parts are listed."""
+        return not self.reason and self.kind != "compound" and not self.virtual
 
 
 @dataclass(slots=True)
@@ -39,19 +40,27 @@ class Description:
 
     datasets: list[Described] = field(default_factory=list)
     damages: list[Damage] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
 
 
 def describe(dataset: Any) -> Description:
-    """Describe a dataset without reading its data, and without opening what it refers to."""
+    """Describe a dataset without reading its data, and without opening what it refers to.
+
+    The sources of a virtual dataset in its own file are given as ``sources``: they are looked at themselves, so the
+    dataset is not, and it is for the catalog to see whether they are there.
+    """
     description = Description()
     try:
         plist = dataset.get_create_plist()
         outside = _outside(plist)
         if outside:
             description.damages.append(outside)
-        shape = None if plist.get_layout() == h5py.h5d.VIRTUAL else _shape(dataset)
+        virtual = plist.get_layout() == h5py.h5d.VIRTUAL
+        shape = None if virtual else _shape(dataset)
         chunks = tuple(plist.get_chunk()) if plist.get_layout() == h5py.h5d.CHUNKED else None
-        stored_bytes = 0 if plist.get_layout() == h5py.h5d.VIRTUAL else int(dataset.get_storage_size())
+        stored_bytes = 0 if virtual else int(dataset.get_storage_size())
+        if virtual and not outside:
+            description.sources = sorted({plist.get_virtual_dsetname(n) for n in range(plist.get_virtual_count())})
         reason = _why_not(plist, outside)
     except LIBRARY_ERRORS as exc:
         why = f"its description is damaged: {one_line(exc)}"
@@ -63,11 +72,12 @@ def describe(dataset: Any) -> Description:
     name = "" if dtype is None else str(dtype) if dtype.kind != "O" else kind
     if kind in ("text", "bytes") and not problem and shape is not None and int(np.prod(shape[1:], dtype=object)) != 1:
         problem = "several strings a row"
-    fields = _numeric_fields(dtype) if kind == "compound" and dtype is not None and not reason else {}
+    fields = _numeric_fields(dtype) if kind == "compound" and dtype is not None and not reason and not virtual else {}
     if kind == "compound" and not problem and dtype is not None:
         left = [field_name for field_name in dtype.names or () if field_name not in fields]
         problem = f"fields that are not plain numbers: {', '.join(left)}" if left else ""
-    description.datasets.append(Described(shape, name, kind, itemsize, stored_bytes, chunks, reason or problem))
+    whole = Described(shape, name, kind, itemsize, stored_bytes, chunks, reason or problem, virtual=virtual)
+    description.datasets.append(whole)
     description.datasets += [
         Described(shape, str(part), "numeric", part.itemsize, 0, chunks, suffix=f".{field_name}")
         for field_name, part in fields.items()
@@ -89,7 +99,7 @@ def _outside(plist: Any) -> Damage | None:
         reason = f"its raw data lies in another file, {target}: not read"
         return Damage("external-reference", reason, data={"target": target})
     if plist.get_layout() == h5py.h5d.VIRTUAL:
-        for number in range(min(plist.get_virtual_count(), 10_000)):
+        for number in range(plist.get_virtual_count()):
             source = plist.get_virtual_filename(number)
             if source.encode() not in LOCAL:
                 reason = f"a virtual dataset, made of data in another file, {source}: not read"
@@ -101,8 +111,6 @@ def _why_not(plist: Any, outside: Damage | None) -> str:
     """Why a dataset is not read, empty if it can be."""
     if outside:
         return outside.reason
-    if plist.get_layout() == h5py.h5d.VIRTUAL:
-        return "a virtual dataset; the datasets of this file that it is made of are looked at themselves"
     for number in range(plist.get_nfilters()):
         filter_id, _, _, name = plist.get_filter(number)
         if filter_id not in built_in_filters() and filter_id not in plugin_filters():

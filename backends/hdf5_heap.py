@@ -146,8 +146,10 @@ def _parse(content: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
     view = content.data
     while position + _OBJECT.size <= len(content):
         index, _, _, size = _OBJECT.unpack_from(view, position)
-        if index == 0:
-            break  # the free space, which is the last object
+        if index == 0:  # the free space, which is the last object and reaches to the end
+            if position + size != len(content):
+                problem = f"it breaks off at byte {position}"
+            break
         if index in objects or position + _OBJECT.size + size > len(content):
             problem = f"the object header at byte {position} of it is damaged"
             break

@@ -21,7 +21,7 @@ if _imported_before:
 
 __all__ = ["LIBRARY_ERRORS", "built_in_filters", "filter_advice", "h5py", "one_line", "plugin_filters"]
 
-LIBRARY_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError, SystemError)
+LIBRARY_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
 """What h5py raises on damaged files: HDF5's error classes are mapped to these and to nothing narrower."""
 
 _FILTER_NAMES = {

@@ -206,7 +206,7 @@ def make_reader(opened: OpenedFile, dataset: Any, kind: str, field: str = "") ->
         source = make_source(opened, dataset, field)
     except LIBRARY_ERRORS as exc:
         return LostReader((dataset.shape or (1,))[0], f"the dataset's description is damaged: {one_line(exc)}")
-    return FixedStringReader(source) if source.dtype.kind in "SV" else FixedReader(source)
+    return FixedStringReader(source) if source.dtype.base.kind in "SV" else FixedReader(source)
 
 
 def _variable_reader(opened: OpenedFile, dataset: Any, is_text: bool) -> ColumnReader:

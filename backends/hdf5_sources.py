@@ -109,8 +109,9 @@ class LibrarySource(Source):
         dataset = self.dataset.id
         space = dataset.get_space()
         if self.dataset.shape:
-            space.select_hyperslab((start, *(0,) * (out.ndim - 1)), out.shape)
-            memory = h5py.h5s.create_simple(out.shape)
+            size = (stop - start, *self.shape[1:])  # not that of the array: an element may be an array itself
+            space.select_hyperslab((start, *(0,) * (len(size) - 1)), size)
+            memory = h5py.h5s.create_simple(size)
         else:
             memory = h5py.h5s.create(h5py.h5s.SCALAR)
         dataset.read(memory, space, out, h5py.h5t.py_create(stored))
@@ -224,7 +225,7 @@ def _stored_as(dataset: Any, dtype: np.dtype[Any]) -> bool:
     try:
         stored = dataset.id.get_type()
         if dtype.kind in "SVb":
-            return dtype.names is None and bool(stored.get_size() == dtype.itemsize)
+            return dtype.names is None and dtype.subdtype is None and bool(stored.get_size() == dtype.itemsize)
         return dtype.kind in "iuf" and dtype.metadata is None and bool(h5py.h5t.py_create(dtype).equal(stored))
     except LIBRARY_ERRORS:
         return False
