@@ -195,10 +195,14 @@ class RecordReader:
     def _window(self, window: LeafNodes) -> Iterator[Rows | Damage]:
         counted = window.entry | window.lost
         position = self.position + np.cumsum(counted) - counted
-        self._look_for_damage(window, position)
         entries = np.flatnonzero(window.entry)
         if len(entries):
             yield from self._release(_key(window, int(entries[0])))
+        self._look_for_damage(window, position)
+        # Behind the last key the damage waits for the next window.
+        ready = [damage for damage in self._waiting if damage.data["key_after"] is not None]
+        self._waiting = self._waiting[len(ready) :]
+        yield from ready
         sets = np.flatnonzero(window.entry & (window.nodes.flags & DUPLICATES != 0))
         if len(sets):
             yield from self._with_duplicates(window, sets)
@@ -417,13 +421,14 @@ class RecordReader:
         )
 
 
-def edge_key(reader: PageReader, leaf: int, flags: int, *, last: bool) -> bytes | None:
-    """First or last key of a leaf, ``None`` where it has none that can be read (or is no leaf: below 0)."""
-    if leaf < 0:
-        return None
-    window = leaf_nodes(reader, reader.read(np.array([leaf])), flags)
-    entries = np.flatnonzero(window.entry)
-    return _key(window, int(entries[-1 if last else 0])) if len(entries) else None
+def edge_key(reader: PageReader, leaves: Ints, flags: int, *, last: bool) -> bytes | None:
+    """First or last key of the first of the leaves that can be read."""
+    for leaf in leaves.tolist():
+        window = leaf_nodes(reader, reader.read(np.array([leaf])), flags)
+        entries = np.flatnonzero(window.entry)
+        if len(entries):
+            return _key(window, int(entries[-1 if last else 0]))
+    return None
 
 
 def key_text(key: bytes | None) -> str | None:

@@ -40,8 +40,10 @@ _RESERVED_KEYS = (
 _MOST_SHORT_KEYS = 8
 """Unusually short keys that a sample takes from the pages that it looks at."""
 
-Token = tuple[int, int, bytes, int, tuple[int, int]]
-"""Transaction, the database's flags, leaf pages (int64), limit (-1: none), the leaves before and behind."""
+_NEIGHBOURS = 4
+
+Token = tuple[int, int, bytes, int, tuple[bytes, bytes]]
+"""Transaction, database flags, leaf pages (int64), limit (-1: none), some leaves before (backwards) and behind."""
 
 
 class LmdbStore(Store):
@@ -212,8 +214,8 @@ class LmdbStore(Store):
         parts = []
         for ordinal, first in enumerate(range(0, len(leaves), step)):
             some = leaves[first : first + step]
-            before = int(leaves[first - 1]) if first else -1
-            behind = int(leaves[first + step]) if first + step < len(leaves) else -1
+            before = leaves[max(first - _NEIGHBOURS, 0) : first][::-1].tobytes()
+            behind = leaves[first + step : first + step + _NEIGHBOURS].tobytes()
             token: Token = (self._snapshot.transaction, self._tree.flags, some.tobytes(), -1, (before, behind))
             parts.append(Partition(ordinal, _TABLE, token, share * len(some)))
         return parts
@@ -223,8 +225,8 @@ class LmdbStore(Store):
         records = RecordReader(
             self._reader,
             flags,
-            last_key=edge_key(self._reader, before, flags, last=True),
-            key_behind=edge_key(self._reader, behind, flags, last=False),
+            last_key=edge_key(self._reader, np.frombuffer(before, np.int64), flags, last=True),
+            key_behind=edge_key(self._reader, np.frombuffer(behind, np.int64), flags, last=False),
         )
         return records, records.rows(np.frombuffer(leaves, np.int64))
 
