@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from .files import ReadOnlyFile
 from .leveldb_entries import Decoded, Entries, decode_blocks
-from .leveldb_format import RAW, TRAILER_BYTES, FormatError, checksums_hold, expand_into, expanded_size, varints
+from .leveldb_format import (
+    LARGEST_BLOCK,
+    RAW,
+    TRAILER_BYTES,
+    FormatError,
+    checksums_hold,
+    expand_into,
+    expanded_size,
+    varints,
+)
 
 _MOST_BLOCKS = 4096  # read together: bounds the work where blocks are tiny
 
@@ -96,7 +105,9 @@ def read_blocks(file: ReadOnlyFile, handles: Handles, most_bytes: int) -> tuple[
     count = handles.stretch(most_bytes)
     start, stop = int(handles.offsets[0]), int(handles.stops[count - 1])
     reason = "lies beyond the end of the file"
-    if stop <= file.size_bytes:
+    if stop - start > LARGEST_BLOCK:
+        reason = f"has {stop - start} bytes, which is more than a record is read of"
+    elif stop <= file.size_bytes:
         stored = np.empty(stop - start, np.uint8)
         try:
             if file.read_into(stored, start) == len(stored):

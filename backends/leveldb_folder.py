@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import StoreNotFound, UnknownFormat
+from .base import DamageKind
+from .errors import StoreError, StoreNotFound, UnknownFormat
 from .files import ReadOnlyFile
 
 _NAME = re.compile(
@@ -18,8 +19,16 @@ _NAME = re.compile(
 )
 
 
-class NotRegular(Exception):
-    """A name in the folder is now a link, FIFO or the like: it is not opened."""
+class NotOpened(Exception):
+    """A listed file could not be opened. Never leaves the backend: whoever catches it makes a `Damage` of it."""
+
+    kind: DamageKind = "damaged"
+
+
+class Vanished(NotOpened):
+    """It is gone since it was listed: another process writes to the set."""
+
+    kind: DamageKind = "in-use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +76,16 @@ class Folder:
 
     @contextmanager
     def opened(self, name: str) -> Iterator[ReadOnlyFile]:
-        """One of the folder's files, while the block lasts.
-
-        Raises
-        ------
-        StoreError
-            It can't be opened; it may have vanished since.
-        NotRegular
-            It was a regular file when the folder was listed and is none now.
-        """
+        """One of the folder's files, while the block lasts. Raises `NotOpened`; reading it may raise OSError."""
         path = self.path / name
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise NotRegular(f"{name} is not a regular file")
-        except FileNotFoundError as exc:
-            raise StoreNotFound(f"no such file: {path}") from exc
-        file = ReadOnlyFile(path)
+                raise NotOpened(f"{name} is not a regular file any more")
+            file = ReadOnlyFile(path)
+        except (OSError, StoreError) as exc:
+            if not os.path.lexists(path):
+                raise Vanished(f"{name} has vanished since it was listed") from exc
+            raise NotOpened(f"{name} can't be opened: {exc}") from exc
         try:
             yield file
         finally:

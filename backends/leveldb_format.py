@@ -24,7 +24,7 @@ _MAGIC = 0xDB4775248B80FB57
 RAW, SNAPPY, ZSTD = range(3)
 
 LARGEST_BLOCK = 1 << 30
-"""Most bytes that a compressed block may expand to: a few hostile bytes must not become all of the memory."""
+"""Most bytes of a block, stored or expanded: a few hostile bytes must not become all of the memory."""
 
 _SNAPPY_RATIO = 22  # its densest element copies 64 bytes and takes three
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .base import Damage
-from .errors import StoreError
-from .leveldb_folder import Folder, NotRegular
+from .leveldb_folder import Folder, NotOpened
 from .leveldb_format import FormatError, varint
 from .leveldb_log import FIRST, FULL, LAST, Tear, fragments
 
@@ -56,15 +55,15 @@ def read_manifest(folder: Folder) -> Manifest:
         name = folder.manifests[max(folder.manifests)]
     try:
         _replay(folder, name, manifest)
-    except (StoreError, NotRegular) as exc:
-        _damaged(manifest.damage, name, f"{name} can't be opened: {exc}", None)
+    except NotOpened as exc:
+        _damaged(manifest.damage, name, str(exc), None)
     except OSError as exc:
         _damaged(manifest.damage, name, f"{name} can't be read: {exc.strerror}", None)
     return manifest
 
 
 def read_current(folder: Folder) -> bytes:
-    """The first bytes of CURRENT. Raises `StoreError`, `NotRegular` or OSError."""
+    """The first bytes of CURRENT. Raises `NotOpened` or OSError."""
     with folder.opened("CURRENT") as file:
         return file.read(0, _CURRENT_BYTES)
 
@@ -77,7 +76,7 @@ def _current(folder: Folder, damage: list[Damage]) -> str | None:
         return None
     try:
         content = read_current(folder)
-    except (StoreError, NotRegular, OSError) as exc:
+    except (NotOpened, OSError) as exc:
         _damaged(damage, "CURRENT", f"CURRENT can't be read: {exc}", None)
         return None
     match = _CURRENT.match(content)

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Damage
-from .errors import StoreError
 from .leveldb_batches import BatchParser
 from .leveldb_entries import LOST, PUT, Entries
-from .leveldb_folder import Folder, NotRegular
+from .leveldb_folder import Folder, NotOpened
 from .leveldb_log import Tear, fragments
 
 _ROWS = 1 << 14
@@ -61,7 +60,7 @@ class Replay:
                             parser.tear(piece)
                         else:
                             parser.fragment(piece)
-            except (StoreError, NotRegular, OSError) as exc:
+            except (NotOpened, OSError) as exc:
                 parser.unreadable(str(exc))
             parser.end_file()
         parser.finish()
@@ -155,7 +154,7 @@ class Replay:
                     if file.read_into(target[done:upto], int(self.pieces_offset[piece]) + within) < upto - done:
                         return False
                     done, piece = upto, piece + 1
-        except (StoreError, NotRegular, OSError):
+        except (NotOpened, OSError):
             return False
         return True
 

@@ -25,12 +25,13 @@ from .base import (
 from .columns import BytesColumn
 from .errors import StoreError
 from .leveldb_entries import LOST, Entries
-from .leveldb_folder import Folder, NotRegular
+from .leveldb_folder import Folder, NotOpened
 from .leveldb_manifest import read_current
 from .leveldb_merge import Merge
 from .leveldb_plan import Plan
 
 _TABLE = Table()
+_TRIES = 3
 _RESERVED = (
     b"__keys__",
     b"__len__",
@@ -59,9 +60,13 @@ class LevelDbStore(Store):
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._folder = Folder.listed(self.path)
-        self._state = _state(self._folder)
-        self._plan = Plan(self._folder)
+        for _ in range(_TRIES):
+            self._folder = Folder.listed(self.path)
+            self._state = _state(self._folder)
+            self._plan = Plan(self._folder)
+            # What looks like damage may be a writer that was at work between the listing and the reading.
+            if not self._plan.damage or self._state == _state(Folder.listed(self.path)):
+                break
 
     @property
     def size_bytes(self) -> int:
@@ -256,6 +261,6 @@ def _state(folder: Folder) -> dict[str, bytes | int]:
     state: dict[str, bytes | int] = dict(folder.sizes)
     try:
         state["CURRENT"] = read_current(folder)
-    except (StoreError, NotRegular, OSError):
+    except (NotOpened, OSError):
         state.pop("CURRENT", None)
     return state

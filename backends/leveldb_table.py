@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import Damage
-from .errors import StoreError
 from .files import ReadOnlyFile
 from .leveldb_blocks import BadBlock, Handles, read_blocks
 from .leveldb_entries import Decoded, Entries, decode_blocks
-from .leveldb_folder import Folder, NotRegular
+from .leveldb_folder import Folder, NotOpened
 from .leveldb_format import FOOTER_BYTES, TRAILER_BYTES, FormatError, Handle, index_handle, key_text
 from .leveldb_manifest import Claim
 from .leveldb_salvage import find_blocks
@@ -47,15 +46,9 @@ class Table:
         try:
             with folder.opened(name) as file:
                 return _plan(folder, name, claim, file)
-        except NotRegular as exc:
-            reason, kind = str(exc), "damaged"
-        except StoreError as exc:
-            reason, kind = (
-                f"{name} has vanished or can't be opened any more ({exc}): the set is being written",
-                "in-use",
-            )
-        low, high = (b"", None) if claim is None else (claim.smallest, claim.largest)
-        damage = Damage("in-use" if kind == "in-use" else "damaged", reason, data={"file": name, **_range(low, high)})
+        except NotOpened as exc:
+            low, high = (b"", None) if claim is None else (claim.smallest, claim.largest)
+            damage = Damage(exc.kind, str(exc), data={"file": name, **_range(low, high)})
         return cls(folder, name, Handles.of([]), (), low, high, (damage,))
 
     def chunks(self, low: bytes | None, high: bytes | None, chunk_bytes: int) -> Iterator[Entries | Damage]:
@@ -71,9 +64,8 @@ class Table:
         try:
             with self.folder.opened(self.name) as file:
                 yield from self._read(file, first, stop, owned, low, high, chunk_bytes)
-        except (StoreError, NotRegular) as exc:
-            reason = f"{self.name} can't be opened any more ({exc}): the set is being written"
-            yield Damage("in-use", reason, data={"file": self.name, **_range(self.smallest, self.largest)})
+        except NotOpened as exc:
+            yield Damage(exc.kind, str(exc), data={"file": self.name, **_range(self.smallest, self.largest)})
 
     def weights(self, step_bytes: int) -> Iterator[tuple[bytes, int]]:
         """Keys some ``step_bytes`` apart, each with the stored bytes since the one before."""
