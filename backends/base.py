@@ -251,6 +251,16 @@ class Store(ABC):
     def read(self, partition: Partition) -> Iterator[Batch | Damage | Extent]:
         """Read a partition batch by batch, in store order; damage stands where it was met; `Extent` comes last."""
 
+    def read_from(
+        self, partition: Partition, start: int, stop: int | None, step: int | None
+    ) -> Iterator[Batch | Damage | Extent]:
+        """As `read`, where only the positions from ``start`` up to ``stop`` are wanted, ``step`` at a time.
+
+        More may be given; the caller picks. A store whose library can die while it reads overrides this, so that
+        it does not touch what is not wanted.
+        """
+        return self.read(partition)
+
     @abstractmethod
     def find(self, key: bytes) -> tuple[int | None, memoryview] | None:
         """The position (``None`` where it is not known cheaply) and value of the record with this key."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from os import PathLike, fspath
 from typing import TypedDict, Unpack
 
 from ..backends.errors import StoreError, UsageError
+from .crew import Crew
 from .finding import Severity
 from .options import Options
 from .progress import Progress
 from .report import Coverage, Report, SourceInfo, SourceReport
+from .supervisor import Limits
 
 
 class OptionFields(TypedDict, total=False):
@@ -38,6 +41,9 @@ def check(
     database: str | None = None,
     layout: str | None = None,
     jobs: int | None = None,
+    timeout_s: float = Limits.timeout_s,
+    max_memory: int | None = Limits.max_memory,
+    crew: Crew | None = None,
     executor: Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Unpack[OptionFields],
@@ -54,8 +60,14 @@ def check(
         What the sources are, where it must not be recognised from their bytes.
     jobs
         Worker processes, all cores by default; the report is the same for any number.
+    timeout_s, max_memory
+        How long a worker may make no progress, and how many bytes of memory it may take, before it is replaced
+        and the record that it was reading is reported.
+    crew
+        Workers to use instead of new ones (`jobs`, `timeout_s` and `max_memory` are theirs, then): for many small
+        data sets, one call each.
     executor
-        Any `concurrent.futures.Executor` to use instead.
+        Any `concurrent.futures.Executor` that scans the partitions instead.
     progress
         Called in this process as the scan goes on.
     options
@@ -72,33 +84,35 @@ def check(
     >>> report = check("train_lmdb", num_classes=1000)  # doctest: +SKIP
     >>> report.raise_for_findings()  # doctest: +SKIP
     """
-    from .scan import scan_source
-
     if not sources:
         raise UsageError("no source given; name at least one data set")
     if jobs is not None and jobs < 1:
         raise UsageError(f"jobs is {jobs}; at least one worker is needed")
     chosen = make_options(**options)
-    reports: list[SourceReport] = []
-    for source in sources:
-        try:
-            reports.append(
-                scan_source(
-                    fspath(source),
-                    chosen,
-                    backend=backend,
-                    database=database,
-                    layout=layout,
-                    jobs=jobs,
-                    executor=executor,
-                    progress=progress,
+    with ExitStack() as stack:
+        workers = crew or stack.enter_context(Crew(jobs, Limits(timeout_s, max_memory)))
+        from .scan import scan_source  # loads numpy, while the first worker starts
+
+        reports: list[SourceReport] = []
+        for source in sources:
+            try:
+                reports.append(
+                    scan_source(
+                        fspath(source),
+                        chosen,
+                        backend=backend,
+                        database=database,
+                        layout=layout,
+                        crew=workers,
+                        executor=executor,
+                        progress=progress,
+                    )
                 )
-            )
-        except StoreError as exc:
-            reports.append(not_looked_at(fspath(source), exc, chosen))
-        if reports[-1].interrupted:
-            break
-    return Report(tuple(reports))
+            except StoreError as exc:
+                reports.append(not_looked_at(fspath(source), exc, chosen))
+            if reports[-1].interrupted:
+                break
+        return Report(tuple(reports))
 
 
 def make_options(**fields: Unpack[OptionFields]) -> Options:

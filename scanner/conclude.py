@@ -5,17 +5,19 @@ from __future__ import annotations
 import traceback
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from ..backends.base import Partition, Store
+from ..backends.base import Damage, Partition
 from .finding import Finding, Location, Severity
 from .partial import Partial
 from .plan import Plan
 from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport
 from .rules import instantiate
 from .rules.base import Rule
-from .worker import Checker
+from .supervisor import WorkerDied
+from .worker import Checker, closing_damage, keys_at
 
 
 @dataclass(slots=True)
@@ -46,7 +48,11 @@ class Outcome:
     not_run: tuple[NotRun, ...] = ()
 
 
-def conclude(store: Store, plan: Plan, scanned: Scanned) -> Outcome:
+Ask = Callable[..., Any]
+"""Calls a function in a worker: the store is never opened in this process."""
+
+
+def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
     """Run the rules of the whole set, ask the store for its last word, and make every location absolute."""
     total = scanned.total
     not_run: list[NotRun] = []
@@ -57,10 +63,11 @@ def conclude(store: Store, plan: Plan, scanned: Scanned) -> Outcome:
             not_run.append(NotRun("record-key-gap", "records lost to damage leave holes of their own"))
         for rule in rules:
             _finish(rule, total)
-        _last_word(store, plan, rules, total)
+        _last_word(ask, plan, rules, total)
     order = {name: number for number, name in enumerate(plan.rules)}
     findings = sorted(total.findings, key=lambda finding: _place(finding, order))
-    return Outcome(scanned, tuple(_located(store, scanned, findings)), tuple(not_run))
+    keys = {} if scanned.interrupted else _missing_keys(ask, plan, scanned, findings)
+    return Outcome(scanned, tuple(_located(scanned, findings, keys)), tuple(not_run))
 
 
 def _finish(rule: Rule, total: Partial) -> None:
@@ -71,11 +78,16 @@ def _finish(rule: Rule, total: Partial) -> None:
         total.crashes.setdefault(rule.name, traceback.format_exc())
 
 
-def _last_word(store: Store, plan: Plan, rules: list[Rule], total: Partial) -> None:
+def _last_word(ask: Ask, plan: Plan, rules: list[Rule], total: Partial) -> None:
     if plan.context.options.limit is not None:
         return
     checker = Checker(plan.choice.layout, rules, plan.context.options)
-    for damage in store.closing_damage(total.positions):
+    try:
+        damages: Sequence[Damage] = ask(closing_damage, plan.source, total.positions)
+    except WorkerDied as death:
+        total.crashes.setdefault("reader", f"at the end of the scan the reader {death.reason}")
+        return
+    for damage in damages:
         checker.note(damage)
     total.unreadable += checker.partial.unreadable
     total.findings.merge(checker.partial.findings, 0)
@@ -95,9 +107,8 @@ def _place(finding: Finding, order: dict[str, int]) -> tuple[int, int, tuple[int
 # ---- locations ----
 
 
-def _located(store: Store, scanned: Scanned, findings: list[Finding]) -> Iterable[Finding]:
+def _located(scanned: Scanned, findings: list[Finding], keys: dict[int, bytes]) -> Iterable[Finding]:
     """Findings with the key, or the dataset and row, that their position in the scan stands for."""
-    keys = _missing_keys(store, scanned, findings)
     extents = scanned.total.extents
     starts = [sum(count for _, count in extents[:number]) for number in range(len(extents))]
     for finding in findings:
@@ -127,7 +138,7 @@ def _keyed(location: Location, keys: dict[int, bytes]) -> Location:
     return location
 
 
-def _missing_keys(store: Store, scanned: Scanned, findings: list[Finding]) -> dict[int, bytes]:
+def _missing_keys(ask: Ask, plan: Plan, scanned: Scanned, findings: list[Finding]) -> dict[int, bytes]:
     """Keys of positions that whole-set rules named; only the partitions that hold them are read again."""
     wanted: dict[int, tuple[Partition, list[int]]] = {}
     for finding in findings:
@@ -138,29 +149,35 @@ def _missing_keys(store: Store, scanned: Scanned, findings: list[Finding]) -> di
         wanted.setdefault(span[0], (span[1], []))[1].append(location.index - span[0])
     found: dict[int, bytes] = {}
     for start, (partition, positions) in sorted(wanted.items()):
-        found.update((start + position, key) for position, key in store.keys_at(partition, positions).items())
+        try:
+            keys: dict[int, bytes] = ask(keys_at, plan.source, partition, positions)
+        except WorkerDied:  # it names the record by its index, then
+            continue
+        found.update((start + position, key) for position, key in keys.items())
     return found
 
 
 # ---- report ----
 
 
-def source_report(store: Store, plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
+def source_report(plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
     """The report of a source that was opened."""
     total, options = outcome.scanned.total, plan.context.options
     crashes = {name: f"crashed: {text.strip().splitlines()[-1]}" for name, text in total.crashes.items()}
     reasons = [*plan.reasons, *(f"{name} {text}" for name, text in crashes.items())]
+    if total.gave_up:
+        reasons.append("too many records ended the reader")
     if outcome.scanned.interrupted:
         reasons.append("interrupted")
     crashed = tuple(NotRun(name, text) for name, text in crashes.items())
-    claimed = store.records_claimed
+    claimed = plan.facts.records_claimed
     return SourceReport(
         source=SourceInfo(
             plan.source.path,
-            store.name,
+            plan.facts.name,
             plan.choice.layout.name,
             total.positions if claimed is None else max(claimed, total.positions),
-            store.size_bytes,
+            plan.facts.size_bytes,
         ),
         coverage=Coverage(
             total.seen, total.unreadable, not reasons, tuple(reasons), plan.not_run + outcome.not_run + crashed

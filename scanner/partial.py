@@ -56,6 +56,8 @@ class Partial:
         Records that were checked, and records that the store could not give back.
     damaged
         Whether anything was lost to damage, also where it can't be known how many records.
+    gave_up
+        Whether a part of a partition was left unread because too many of its records end the reader.
     bytes_read
         Bytes of keys and values, for progress.
     crashes
@@ -69,6 +71,7 @@ class Partial:
         self.seen = 0
         self.unreadable = 0
         self.damaged = False
+        self.gave_up = False
         self.bytes_read = 0
         self.crashes: dict[str, str] = {}
 
@@ -93,6 +96,7 @@ class Partial:
         self.seen += later.seen
         self.unreadable += later.unreadable
         self.damaged |= later.damaged
+        self.gave_up |= later.gave_up
         self.bytes_read += later.bytes_read
         for name, text in later.crashes.items():
             self.crashes.setdefault(name, text)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..backends.base import Partition, Store
+import numpy as np
+
+from ..backends.base import Partition, RowBatch, Store, Table
 from .layouts.base import RowLayout
 from .layouts.choose import Choice, choose_layout
 from .options import Options
+from .partial import Partial
 from .report import NotRun
 from .rules import instantiate
 from .rules.base import Context
-from .worker import SourceRef, Task
+from .sample import SampleBatch
+from .worker import Checker, SourceRef, Task, open_source
 
 WHOLE_SET_RULES = {
     "record-key-gap": "numbers between the sampled records were not read",
@@ -27,32 +32,63 @@ LIMIT_RULES = ("record-missing-twin", "store-count-mismatch")
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be scanned, as it was asked for. Travels to the worker that opens the source first."""
+
+    path: str
+    options: Options
+    rules: tuple[str, ...]
+    backend: str | None = None
+    database: str | None = None
+    layout: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What the opened store says of itself."""
+
+    name: str
+    size_bytes: int
+    records_claimed: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What is scanned, how, and what is left out from the start."""
+    """What is scanned, how, what is left out from the start, and what opening the store already found."""
 
     source: SourceRef
+    facts: StoreFacts
     choice: Choice
     context: Context
     rules: tuple[str, ...]
     partitions: list[Partition]
     not_run: tuple[NotRun, ...]
     reasons: tuple[str, ...]
+    opening: Partial
 
     def tasks(self) -> list[Task]:
         """One task a partition."""
         return [Task(self.source, self.choice.layout, self.context, self.rules, p) for p in self.partitions]
 
 
-def make_plan(store: Store, source: SourceRef, options: Options, layout: str | None, rules: Sequence[str]) -> Plan:
-    """Decide on the layout, the rules that can run and the partitions."""
-    choice = choose_layout(store, options, layout)
+def make_plan(request: Request) -> Plan:
+    """Open the source and decide on the layout, the rules that can run and the partitions. Runs in a worker.
+
+    Raises
+    ------
+    StoreError
+        The source could not be looked at.
+    UsageError
+        An option that makes no sense for this source.
+    """
+    source = SourceRef(request.path, request.backend, request.database, time.time_ns())
+    store, options = open_source(source), request.options
+    choice = choose_layout(store, options, request.layout)
     context = Context(options, choice.layout.name, store.name, choice.layout.traits)
-    ready = instantiate(rules, context)
-    not_run = [NotRun(rule.name, why) for rule in ready if (why := rule.not_run())]
-    partly = _misled_rules(options)
-    not_run += [NotRun(name, why) for name, why in partly.items() if name in rules]
+    not_run = _not_run(request.rules, context)
     unable = {entry.rule for entry in not_run}
-    not_run += [NotRun(rule.name, why) for rule in ready if rule.name not in unable and (why := rule.left_out())]
+    rules = tuple(name for name in request.rules if name not in unable)
+    not_run += [NotRun(rule.name, why) for rule in instantiate(rules, context) if (why := rule.left_out())]
     reasons = [*_asked_for_less(options), *choice.reasons]
     if isinstance(choice.layout, RowLayout):
         skipped = choice.layout.not_looked_at()
@@ -60,13 +96,32 @@ def make_plan(store: Store, source: SourceRef, options: Options, layout: str | N
         reasons += [f"{len(skipped)} dataset{'s' if len(skipped) > 1 else ''} could not be looked at"] * bool(skipped)
     return Plan(
         source,
+        StoreFacts(store.name, store.size_bytes, store.records_claimed),
         choice,
         context,
-        tuple(name for name in rules if name not in unable),
+        rules,
         store.partitions(choice.tables, options.limit),
         tuple(not_run),
         tuple(reasons),
+        _opening(store, choice, context, rules),
     )
+
+
+def _not_run(rules: Sequence[str], context: Context) -> list[NotRun]:
+    entries = [NotRun(rule.name, why) for rule in instantiate(rules, context) if (why := rule.not_run())]
+    return entries + [NotRun(name, why) for name, why in _misled_rules(context.options).items() if name in rules]
+
+
+def _opening(store: Store, choice: Choice, context: Context, rules: Sequence[str]) -> Partial:
+    """What is wrong with the set before any record is read."""
+    checker = Checker(choice.layout, instantiate(rules, context), context.options)
+    for damage in store.opening_damage():
+        checker.note(damage)
+    faults = list(choice.layout.opening_faults())
+    if faults:
+        nothing = RowBatch(Table(), np.empty(0, np.int64), {})
+        checker.check(SampleBatch(nothing, nothing.positions, faults=faults))
+    return checker.partial
 
 
 def _misled_rules(options: Options) -> dict[str, str]:

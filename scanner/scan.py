@@ -1,34 +1,27 @@
-"""The scan of one source: plan, partitions, workers, merged report."""
+"""The scan of one source: plan, workers, merged report. The source itself is touched by workers alone."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor
+from contextlib import closing
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
-
-from ..backends import open_store
-from ..backends.base import Partition, RowBatch, Store, Table
 from .conclude import Scanned, conclude, source_report
+from .crew import AHEAD, Crew, run_on
+from .finding import Finding, Severity
 from .options import Options
 from .partial import Partial
-from .plan import Plan, make_plan
+from .plan import Plan, Request, make_plan
 from .progress import Progress
-from .report import RunInfo, SourceReport
-from .rules import instantiate, select
-from .sample import SampleBatch
-from .worker import Checker, SourceRef, Task, read_partition, scan_partition
+from .report import Coverage, RunInfo, SourceInfo, SourceReport
+from .rules import select
+from .supervisor import WorkerDied
+from .worker import Task
 
 ProgressCallback = Callable[[Progress], None]
-
-AHEAD = 4
-"""Partitions handed out per worker before their results are merged: bounds what waits in memory."""
 
 
 def scan_source(
@@ -38,7 +31,7 @@ def scan_source(
     backend: str | None = None,
     database: str | None = None,
     layout: str | None = None,
-    jobs: int | None = None,
+    crew: Crew,
     executor: Executor | None = None,
     progress: ProgressCallback | None = None,
 ) -> SourceReport:
@@ -46,12 +39,12 @@ def scan_source(
 
     Parameters
     ----------
-    jobs
-        Worker processes; all cores by default. The report is the same for any number.
+    crew
+        The workers. The report is the same for any number of them.
     executor
-        Any `concurrent.futures.Executor` instead of a pool of our own; its workers must see ``path``.
+        Any `concurrent.futures.Executor` that scans the partitions instead; its processes must see ``path``.
     progress
-        Called after each batch or partition, in this process.
+        Called as the scan goes on, in this process.
 
     Raises
     ------
@@ -62,29 +55,50 @@ def scan_source(
     """
     clock = time.monotonic()
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    rule_classes = select(options.select, options.ignore)
-    with open_store(path, backend, database) as store:
-        source = SourceRef(str(path), store.name, database)
-        plan = make_plan(store, source, options, layout, [rule.name for rule in rule_classes])
-        workers = min(jobs or available_cores(), max(len(plan.partitions), 1))
-        scanned = _run(store, plan, workers, executor, _Progress(str(path), plan, progress))
-        outcome = conclude(store, plan, scanned)
-        run = RunInfo(started, round(time.monotonic() - clock, 3), workers)
-        return source_report(store, plan, outcome, run)
+    rules = tuple(rule.name for rule in select(options.select, options.ignore))
+    try:
+        plan: Plan = crew.call(make_plan, Request(str(path), options, rules, backend, database, layout))
+    except WorkerDied as death:
+        return _never_opened(str(path), options, death)
+    meter = _Meter(str(path), plan, progress)
+    tasks = plan.tasks()
+    if executor is not None:
+        partials = run_on(executor, tasks, crew.limits, AHEAD * crew.size, meter.tick)
+    else:
+        partials = crew.run(tasks, meter.tick)
+    scanned = _merged(plan, partials, meter)
+    outcome = conclude(crew.call, plan, scanned)
+    run = RunInfo(started, round(time.monotonic() - clock, 3), max(min(crew.size, len(tasks)), 1))
+    return source_report(plan, outcome, run)
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _merged(plan: Plan, partials: Generator[tuple[Task, Partial]], meter: _Meter) -> Scanned:
+    """Merge partial reports in order; Ctrl-C keeps what is there."""
+    scanned = Scanned(plan.opening)
+    try:
+        with closing(partials):
+            for task, partial in partials:
+                scanned.merge(task.partition, partial)
+                meter.done(task, partial)
+    except KeyboardInterrupt:
+        scanned.interrupted = True
+    return scanned
 
 
-# ---- run ----
+def _never_opened(path: str, options: Options, death: WorkerDied) -> SourceReport:
+    """The report of a store whose opening kills the reader."""
+    severity = options.severities.get("store-reader-died", Severity.ERROR)
+    finding = Finding("store-reader-died", severity, f"opening the store ends the reader: it {death.reason}")
+    return SourceReport(
+        source=SourceInfo(path),
+        coverage=Coverage(complete=False, reasons=("the store could not be opened",)),
+        findings=(finding,),
+        fail_on=options.fail_on,
+    )
 
 
-class _Progress:
-    """Adds up what partitions report and passes it on."""
+class _Meter:
+    """Adds up what tasks report and passes it on."""
 
     def __init__(self, path: str, plan: Plan, callback: ProgressCallback | None) -> None:
         self.path = path
@@ -92,80 +106,16 @@ class _Progress:
         self.callback = callback
         self.records = self.done_bytes = 0
 
-    def tick(self, partial: Partial) -> None:
-        """A partition of this process is under way."""
-        self._call(self.records + partial.seen, self.done_bytes + partial.bytes_read)
+    def tick(self, records: int, size_bytes: int) -> None:
+        """Some tasks are under way."""
+        self._call(self.records + records, self.done_bytes + size_bytes)
 
-    def done(self, partial: Partial, partition: Partition) -> None:
-        """A partition is finished."""
+    def done(self, task: Task, partial: Partial) -> None:
+        """A task is finished."""
         self.records += partial.seen
-        self.done_bytes += partition.size_bytes
+        self.done_bytes += task.partition.size_bytes
         self._call(self.records, self.done_bytes)
 
     def _call(self, records: int, done_bytes: int) -> None:
         if self.callback is not None:
             self.callback(Progress(records, min(done_bytes, self.total_bytes), self.total_bytes, self.path))
-
-
-def _run(store: Store, plan: Plan, workers: int, executor: Executor | None, progress: _Progress) -> Scanned:
-    """Scan all partitions and merge them in order; Ctrl-C keeps what is there."""
-    scanned = Scanned(_opening(store, plan))
-    partials = _pooled(plan, workers, executor) if executor or workers > 1 else _inline(store, plan, progress)
-    try:
-        for partition, partial in partials:
-            scanned.merge(partition, partial)
-            progress.done(partial, partition)
-    except KeyboardInterrupt:
-        scanned.interrupted = True
-    return scanned
-
-
-def _opening(store: Store, plan: Plan) -> Partial:
-    """What is wrong with the set before any record is read."""
-    options = plan.context.options
-    checker = Checker(plan.choice.layout, instantiate(plan.rules, plan.context), options)
-    for damage in store.opening_damage():
-        checker.note(damage)
-    faults = list(plan.choice.layout.opening_faults())
-    if faults:
-        checker.check(SampleBatch(_no_rows(), _no_rows().positions, faults=faults))
-    return checker.partial
-
-
-def _no_rows() -> RowBatch:
-    return RowBatch(Table(), np.empty(0, np.int64), {})
-
-
-def _inline(store: Store, plan: Plan, progress: _Progress) -> Iterator[tuple[Partition, Partial]]:
-    for task in plan.tasks():
-        yield task.partition, read_partition(store, task, progress.tick)
-
-
-def _pooled(plan: Plan, workers: int, executor: Executor | None) -> Iterator[tuple[Partition, Partial]]:
-    """Partitions in order, a bounded number ahead of the one that is merged next."""
-    own = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if executor is None else None
-    pool = executor or own
-    assert pool is not None
-    waiting: list[tuple[Task, Future[Partial]]] = []
-    try:
-        for task in plan.tasks():
-            waiting.append((task, pool.submit(scan_partition, task)))
-            if len(waiting) >= AHEAD * workers:
-                yield _first(waiting)
-        while waiting:
-            yield _first(waiting)
-    finally:
-        for _, future in waiting:
-            future.cancel()
-        if own is not None:
-            own.shutdown(wait=True, cancel_futures=True)
-
-
-def _first(waiting: list[tuple[Task, Future[Partial]]]) -> tuple[Partition, Partial]:
-    task, future = waiting.pop(0)
-    try:
-        return task.partition, future.result()
-    except BrokenProcessPool:
-        lost = Partial(task.context.options)
-        lost.crashes["reader"] = f"the worker died while it read partition {task.partition.ordinal}"
-        return task.partition, lost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +17,17 @@ from .partial import Partial
 from .rules import StoreRule, instantiate
 from .rules.base import Context, Rule
 from .sample import SampleBatch
+from .serve import stamp
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRef:
-    """How to open a source again in another process."""
+    """How to open a source again in another process. ``scan`` tells one scan of it from the next."""
 
     path: str
-    backend: str
+    backend: str | None = None
     database: str | None = None
+    scan: int = 0
 
     def open(self) -> Store:
         """Open the source."""
@@ -105,10 +107,19 @@ def sampled(positions: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
     return np.floor((positions + 1) * share) > np.floor(positions * share)
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a partition: positions from ``start`` up to ``stop`` (``None``: to its end), ``step`` at a time."""
+
+    start: int = 0
+    stop: int | None = None
+    step: int | None = None
+
+
 _opened: tuple[SourceRef, Store] | None = None
 
 
-def _store(source: SourceRef) -> Store:
+def open_source(source: SourceRef) -> Store:
     """The source, opened once in this process: replaying a log or listing datasets is not for every partition."""
     global _opened
     if _opened is None or _opened[0] != source:
@@ -118,21 +129,65 @@ def _store(source: SourceRef) -> Store:
     return _opened[1]
 
 
-def scan_partition(task: Task) -> Partial:
-    """Scan one partition in this process."""
-    return read_partition(_store(task.source), task)
+def scan_window(task: Task, window: Window) -> Partial:
+    """Scan a part of a partition in this process; positions count from the partition's start.
 
-
-def read_partition(store: Store, task: Task, tick: Callable[[Partial], None] | None = None) -> Partial:
-    """Scan one partition of an opened store; ``tick`` is called after every batch."""
+    ``extents`` of the result is filled only when the end of the partition was reached.
+    """
     checker = Checker(task.layout, instantiate(task.rules, task.context), task.context.options)
-    for part in store.read(task.partition):
+    partial = checker.partial
+    parts = _window(open_source(task.source), task.partition, window)
+    position = window.start
+    while True:
+        stamp(position, -1, partial.seen, partial.bytes_read)
+        part = next(parts, None)
+        if part is None:
+            return partial
         if isinstance(part, Damage):
             checker.note(part)
         elif isinstance(part, Extent):
-            checker.partial.extend(task.partition.table, part.positions)
-        else:
+            partial.extend(task.partition.table, part.positions)
+        elif len(part):
+            position = int(part.positions[-1]) + 1
+            stamp(int(part.positions[0]), position, partial.seen, partial.bytes_read)
             checker.take(part)
-            if tick is not None:
-                tick(checker.partial)
-    return checker.partial
+
+
+def _window(store: Store, partition: Partition, window: Window) -> Iterator[Batch | Damage | Extent]:
+    """What `Store.read` gives of a window."""
+    if window == Window():
+        yield from store.read(partition)
+        return
+    last = -1
+    for part in store.read_from(partition, window.start, window.stop, window.step):
+        if isinstance(part, Extent):
+            if window.stop is None:
+                yield part
+        elif isinstance(part, Damage):
+            if _inside(last if part.position is None else part.position, window):
+                yield part
+        else:
+            last = int(part.positions[-1]) if len(part) else last
+            rows = part.positions >= window.start
+            if window.stop is not None:
+                rows &= part.positions < window.stop
+            picked = np.flatnonzero(rows)
+            step = window.step or max(len(picked), 1)
+            for first in range(0, len(picked), step):
+                yield part.take(picked[first : first + step])
+            if window.stop is not None and last >= window.stop:
+                return
+
+
+def _inside(position: int, window: Window) -> bool:
+    return position >= window.start and (window.stop is None or position < window.stop)
+
+
+def closing_damage(source: SourceRef, positions: int) -> Sequence[Damage]:
+    """The store's last word, after all of it was read."""
+    return open_source(source).closing_damage(positions)
+
+
+def keys_at(source: SourceRef, partition: Partition, positions: Sequence[int]) -> dict[int, bytes]:
+    """The keys of some positions of a partition."""
+    return open_source(source).keys_at(partition, positions)

@@ -11,15 +11,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = [
     {"backends"},
-    {"version", "printable", "complain", "finding", "options", "progress", "sample", "images"},
+    {"version", "printable", "complain", "finding", "options", "progress", "sample", "images", "stamp"},
+    {"serve"},
+    {"supervisor"},
     {"summary"},
     {"layouts", "rules", "report", "partial"},
     {"render"},
     {"worker"},
+    {"contain"},
+    {"crew"},
     {"plan"},
     {"conclude"},
     {"scan"},
-    {"api", "complain", "demo", "scanner"},
+    {"api", "demo", "scanner"},
     {"cli"},
     {"__main__"},
 ]

@@ -181,3 +181,22 @@ class StoreExternalReference(StoreRule):
 
     name = "store-external-reference"
     severity = Severity.ERROR
+
+
+class StoreReaderDied(StoreRule):
+    """
+    ## What it does
+    Names each record whose reading or decoding killed the reader (a signal), hung it or made it take more memory
+    than allowed. All reading happens in worker processes; a dead one is replaced, the culprit is read once more alone
+    to be sure, and every other record is scanned.
+
+    ## Why is this bad?
+    A training process that meets the record dies in the same library, without a word about which record it was.
+
+    ## How to fix
+    Leave the record out, or write it again from its source. If the reason is time or memory, raise `--timeout` or
+    `--max-memory` and scan again.
+    """
+
+    name = "store-reader-died"
+    severity = Severity.ERROR

@@ -1,0 +1,114 @@
+"""The worker's side: a process that answers calls over its standard input and output until it ends."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .stamp import Stamp
+
+_LENGTH = struct.Struct("<Q")
+
+_stamp: Stamp | None = None
+
+
+def stamp(start: int, stop: int, records: int = 0, size_bytes: int = 0) -> None:
+    """Say which positions are touched next; does nothing outside a worker."""
+    if _stamp is not None:
+        _stamp.write(start, stop, records, size_bytes)
+
+
+def send(stream: BinaryIO, message: Any) -> None:
+    """Write one pickled message with its length before it."""
+    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    stream.write(_LENGTH.pack(len(body)))
+    stream.write(body)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> Any:
+    """Read one message that the other side of our own pipe sent.
+
+    Raises
+    ------
+    EOFError
+        The other side is gone.
+    """
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    (length,) = _LENGTH.unpack(head)
+    body = stream.read(length)
+    if len(body) < length:
+        raise EOFError
+    return pickle.loads(body)
+
+
+def main(stamp_path: str, max_memory: int | None) -> None:
+    """Answer calls: each is ``(function, args)``, each answer ``(ok, value)``."""
+    global _stamp
+    calls, answers = _own_streams()
+    _end_with_the_parent()
+    _limit_memory(max_memory)
+    _stamp = Stamp(Path(stamp_path))
+    import_module(".plan", __package__)  # while the parent is still busy with its own imports
+    while True:
+        try:
+            function, args = receive(calls)
+        except EOFError:
+            return
+        send(answers, _answer(function, args))
+        stamp(-1, -1)
+
+
+def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
+    try:
+        return True, function(*args)
+    except Exception as exc:  # whatever it is, the parent decides what it means
+        try:
+            pickle.loads(pickle.dumps(exc))
+        except Exception:
+            return False, RuntimeError(f"{type(exc).__name__}: {exc}")
+        return False, exc
+
+
+def _own_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Our pipes, moved out of the way: what a C library prints must not get between the messages."""
+    calls = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    quiet = os.open(os.devnull, os.O_RDWR)
+    os.dup2(quiet, 0)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    os.close(quiet)
+    return calls, answers
+
+
+def _end_with_the_parent() -> None:
+    """Ctrl-C is the parent's to handle; a parent that is killed takes its workers with it (Linux)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() == 1:  # it died before the call
+            os._exit(1)
+
+
+def _limit_memory(max_memory: int | None) -> None:
+    """RLIMIT_DATA and not RLIMIT_AS: mapped libraries do not count, what is allocated does."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if max_memory is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (max_memory, max_memory))
