@@ -162,6 +162,12 @@ def test_the_unused_border_of_flattened_pictures_is_no_fault(dtype: str) -> None
     assert len(run_rule(ValueConstant, batch(values, ""))) == 1
 
 
+def test_features_that_hold_both_extremes_are_no_border() -> None:
+    values = features(width=784)
+    values[:, :30], values[:, 30:60] = 0, 1
+    assert len(run_rule(ValueConstant, batch(values, ""))) == 1
+
+
 def test_an_opaque_alpha_channel_is_no_fault() -> None:
     sums = ChannelSums(
         4,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from tests.test_rules.samples import records, rows
 from datascan.backends.columns import BytesColumn
 from datascan.scanner.options import Options
 from datascan.scanner.summary import KeySummary
-from datascan.scanner.summary.keys import Gap, leading_numbers, trailing_numbers
+from datascan.scanner.summary.keys import Gap, NumberSeries, leading_numbers, trailing_numbers
 
 KEYS = st.lists(
     st.one_of(
@@ -50,6 +51,21 @@ def test_no_keys_break_the_summary_wherever_they_are_cut(keys: list[bytes], cut:
     one.merge(two, cut)
     assert one.numberings() == whole.numberings()
     assert one.disordered == whole.disordered
+
+
+@given(st.lists(st.integers(0, 9), max_size=10), st.integers(0, 10))
+def test_a_series_is_the_same_wherever_it_is_cut(numbers: list[int], cut: int) -> None:
+    def series(start: int, stop: int) -> NumberSeries:
+        part = np.array(numbers[start:stop], np.int64)
+        found = NumberSeries(3)
+        found.add(part, np.full(len(part), 2), np.arange(len(part)))
+        return found
+
+    cut = min(cut, len(numbers))
+    whole, one, two = series(0, len(numbers)), series(0, cut), series(cut, len(numbers))
+    one.merge(two, cut)
+    assert one == whole
+    assert whole.distinct == sum(1 for row, number in enumerate(numbers) if row == 0 or numbers[row - 1] != number)
 
 
 @pytest.mark.parametrize(

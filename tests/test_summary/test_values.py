@@ -67,6 +67,15 @@ def test_sums_of_bytes_are_exact_whatever_the_batch() -> None:
     assert moments.mean.tolist() == [total / (40 * 57 * 57)] * 3
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((1, 1, PIECE * 3), 1), ((3, PIECE // 2, 2), 2)])
+def test_extremes_in_the_last_piece_are_found(shape: tuple[int, ...], axis: int) -> None:
+    values = np.full(shape, 100, np.uint8)
+    values.reshape(-1)[[0, 1, -3, -2, -1]] = 5, 200, 0, 255, 254
+    moments = block_moments(values, axis)
+    assert moments is not None
+    assert (moments.minimum.min(), moments.maximum.max()) == (0, 255)
+
+
 def test_a_view_with_gaps_between_records_counts_only_the_records() -> None:
     buffer = np.random.default_rng(2).integers(0, 256, 10 * 800, np.uint8)
     values = np.lib.stride_tricks.as_strided(buffer[13:], (9, 3, 16, 16), (790, 256, 16, 1), writeable=False)
@@ -95,8 +104,9 @@ def test_finite_values_whose_squares_overflow_float32_count() -> None:
 
 
 @pytest.mark.parametrize("axis", [1, 3])
-def test_a_mean_far_from_zero_costs_no_digits_of_the_std(axis: int) -> None:
-    values = (np.random.default_rng(3).random((4, 3, 40, 3)) + 1e4).astype(np.float32)
+@pytest.mark.parametrize("mean", [300, 1e4])
+def test_a_mean_far_from_zero_costs_no_digits_of_the_std(mean: float, axis: int) -> None:
+    values = (np.random.default_rng(3).random((4, 3, 40, 3)) + mean).astype(np.float32)
     assert_moments(block_moments(values, axis), values, axis, 1e-5)
 
 
