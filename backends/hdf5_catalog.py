@@ -238,7 +238,7 @@ def open_inside(root: Any, path: bytes, hops: int = 16) -> Any | None:
     here, walked = h5py.h5o.open(root, b"/"), b"/"
     parts = [part for part in path.split(b"/") if part]
     for depth, part in enumerate(parts):
-        if not isinstance(here, h5py.h5g.GroupID) or part not in here:
+        if not isinstance(here, h5py.h5g.GroupID) or not here.links.exists(part):
             return None
         info = here.links.get_info(part)
         if info.type == h5py.h5l.TYPE_SOFT and hops:

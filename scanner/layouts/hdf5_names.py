@@ -8,7 +8,7 @@ from dataclasses import dataclass
 DATA_STEMS = frozenset({"data", "x", "image", "images", "img", "imgs", "feature", "features", "input", "inputs"})
 LABEL_STEMS = frozenset({"label", "labels", "y", "target", "targets"})
 
-_SPLIT = r"(?:train|training|test|testing|val|valid|validation|dev)"
+_SPLIT = r"(?:training|train|testing|test|validation|valid|val|dev)"
 _PREFIXED = re.compile(rf"({_SPLIT}(?:_set)?)[_-]?(.+)", re.IGNORECASE)
 _SUFFIXED = re.compile(rf"(.+?)[_-]({_SPLIT})", re.IGNORECASE)
 _LABEL = re.compile(r"(?:labels?|targets?)(?:[_\d.-].*)?|y(?:[_-]?\d+)?", re.IGNORECASE)
