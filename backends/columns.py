@@ -38,10 +38,10 @@ class BytesColumn(Sequence[memoryview]):
 
     def __getitem__(self, row: int) -> memoryview:  # type: ignore[override]  # a slice is `take`
         start = int(self.starts[row])
-        return memoryview(self.buffer)[start : start + int(self.lengths[row])]
+        return self.buffer.data[start : start + int(self.lengths[row])]
 
     def __iter__(self) -> Iterator[memoryview]:
-        view = memoryview(self.buffer)
+        view = self.buffer.data
         for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
             yield view[start : start + length]
 
@@ -79,4 +79,5 @@ class BytesColumn(Sequence[memoryview]):
             for row, begin in enumerate((self.starts + start).tolist()):
                 out[row] = self.buffer[begin : begin + width]
             return out
-        return self.buffer[(self.starts + start)[:, None] + np.arange(width)]
+        gathered: NDArray[np.uint8] = self.buffer[(self.starts + start)[:, None] + np.arange(width)]
+        return gathered

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .base import Damage
 from .leveldb_entries import DELETED, LOST, PUT
-from .leveldb_format import FormatError, varint
+from .leveldb_format import LARGEST_NUMBER, FormatError, varint
 from .leveldb_log import BLOCK_BYTES, FIRST, FULL, HEADER_BYTES, LAST, Fragment, Tear
 
 _BATCH_HEADER = 12
@@ -201,6 +201,8 @@ class BatchParser:
 
     def _begin_batch(self, batch: _Batch, sequence: int, count: int) -> None:
         """The header is there: now the cost of what was damaged before is known."""
+        if sequence + count >= LARGEST_NUMBER:
+            raise FormatError(f"it begins with write {sequence}")
         batch.sequence, batch.count = sequence, count
         expected = self._next
         if self._faults:

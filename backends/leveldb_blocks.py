@@ -13,6 +13,7 @@ from .files import ReadOnlyFile
 from .leveldb_entries import Decoded, Entries, decode_blocks
 from .leveldb_format import (
     LARGEST_BLOCK,
+    LARGEST_NUMBER,
     RAW,
     TRAILER_BYTES,
     FormatError,
@@ -45,7 +46,10 @@ class Handles:
             return cls.of([])
         offsets, at = varints(index.buffer, index.value_starts)
         sizes, at = varints(index.buffer, at)
-        if bool((at != index.value_starts + index.value_lengths).any()) or int((offsets + sizes).max()) >= 1 << 56:
+        if (
+            bool((at != index.value_starts + index.value_lengths).any())
+            or int((offsets + sizes).max()) >= LARGEST_NUMBER
+        ):
             raise FormatError("an index holds something else than handles")
         return cls(offsets, sizes)
 

@@ -23,6 +23,9 @@ _MAGIC = 0xDB4775248B80FB57
 
 RAW, SNAPPY, ZSTD = range(3)
 
+LARGEST_NUMBER = 1 << 56
+"""No length, offset or count of writes is as large; sums of several still fit into an int64."""
+
 LARGEST_BLOCK = 1 << 30
 """Most bytes of a block, stored or expanded: a few hostile bytes must not become all of the memory."""
 
@@ -44,20 +47,20 @@ class Handle(NamedTuple):
 def varint(data: bytes | bytearray, at: int) -> tuple[int, int]:
     """The number at ``at`` and the position behind it."""
     value = shift = 0
-    while at < len(data) and shift < 64:
+    while at < len(data) and shift < 63:
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte < 0x80 and value < LARGEST_NUMBER:
             return value, at
         shift += 7
-    raise FormatError("a number is cut short")
+    raise FormatError("a number is cut short or too large")
 
 
 def varints(buffer: NDArray[np.uint8], at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The numbers at many positions, and the positions behind them.
 
-    A number of more than 56 bits, or one that runs out of the buffer, comes back as too large for any file.
+    A number too large for a `varint`, or one that runs out of the buffer, comes back as too large for any file.
     """
     last = len(buffer) - 1
     byte = buffer[np.minimum(at, last)].astype(np.int64)
@@ -71,7 +74,7 @@ def varints(buffer: NDArray[np.uint8], at: NDArray[np.int64]) -> tuple[NDArray[n
         value[more] |= (byte & 0x7F) << shift
         at[more] += 1
         more = more[byte >= 0x80]
-    value[more] = np.int64(1) << 56
+    value[more] = LARGEST_NUMBER
     return value, at
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from os import PathLike, fspath
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from ..backends.errors import StoreError, UsageError
 from .crew import Crew
@@ -123,13 +123,13 @@ def make_options(**fields: Unpack[OptionFields]) -> Options:
     UsageError
         A value that makes no sense, alone or with another.
     """
-    severities = {rule: _severity(level) for rule, level in fields.pop("severities", {}).items()}
-    fail_on = fields.pop("fail_on", Severity.ERROR)
-    options = Options(
-        **fields,  # type: ignore[arg-type]  # the fields that are left have the same types
-        severities=severities,
-        fail_on=None if fail_on is None else _severity(fail_on),
-    )
+    fail_on = fields.get("fail_on", Severity.ERROR)
+    checked: dict[str, Any] = {
+        **fields,
+        "severities": {rule: _severity(level) for rule, level in fields.get("severities", {}).items()},
+        "fail_on": None if fail_on is None else _severity(fail_on),
+    }
+    options = Options(**checked)
     for name in ("num_classes", "batch_size", "crop", "max_pixels", "limit"):
         value = getattr(options, name)
         if value is not None and value < 1:

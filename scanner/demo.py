@@ -49,7 +49,8 @@ def photo(rng: np.random.Generator, label: int, size: int = 64) -> NDArray[np.ui
     centre, radius = rng.uniform(0.3, 0.7, 2), rng.uniform(0.1, 0.3)
     disc = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2
     colour[disc] = rng.uniform(30, 230, 3)
-    return np.clip(colour + rng.normal(0, 6, colour.shape), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(colour + rng.normal(0, 6, colour.shape), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def jpeg(pixels: NDArray[np.uint8]) -> bytes:

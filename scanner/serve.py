@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from .stamp import Stamp
 
@@ -25,7 +25,7 @@ def stamp(start: int, stop: int, records: int = 0, size_bytes: int = 0) -> None:
         _stamp.write(start, stop, records, size_bytes)
 
 
-def send(stream: BinaryIO, message: Any) -> None:
+def send(stream: IO[bytes], message: Any) -> None:
     """Write one pickled message with its length before it."""
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     stream.write(_LENGTH.pack(len(body)))
@@ -33,7 +33,7 @@ def send(stream: BinaryIO, message: Any) -> None:
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Any:
+def receive(stream: IO[bytes]) -> Any:
     """Read one message that the other side of our own pipe sent.
 
     Raises
@@ -79,7 +79,7 @@ def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, 
         return False, exc
 
 
-def _own_streams() -> tuple[BinaryIO, BinaryIO]:
+def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
     """Our pipes, moved out of the way: what a C library prints must not get between the messages."""
     calls = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")

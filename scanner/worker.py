@@ -104,7 +104,8 @@ class Checker:
 
 def sampled(positions: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
     """Which positions belong to a sample of this share: evenly spread, the same whatever the batches."""
-    return np.floor((positions + 1) * share) > np.floor(positions * share)
+    chosen: NDArray[np.bool_] = np.floor((positions + 1) * share) > np.floor(positions * share)
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)
