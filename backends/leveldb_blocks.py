@@ -98,15 +98,15 @@ class Blocks:
         return [Decoded(part.entries, self.numbers[part.blocks]) for part in decoded], sorted([*self.bad, *malformed])
 
 
-def read_blocks(file: ReadOnlyFile, handles: Handles, most_bytes: int) -> tuple[Blocks, int]:
-    """Read blocks that follow one another, at least one, until ``most_bytes`` are full.
+def read_blocks(file: ReadOnlyFile, handles: Handles, most_bytes: int, stored_bytes: int) -> tuple[Blocks, int]:
+    """Read blocks that follow one another, at least one, until ``most_bytes`` are full or ``stored_bytes`` read.
 
     Returns
     -------
     Blocks, int
         And how many of the handles they are.
     """
-    count = handles.stretch(most_bytes)
+    count = handles.stretch(stored_bytes)
     start, stop = int(handles.offsets[0]), int(handles.stops[count - 1])
     reason = "lies beyond the end of the file"
     if stop - start > LARGEST_BLOCK:
@@ -120,7 +120,7 @@ def read_blocks(file: ReadOnlyFile, handles: Handles, most_bytes: int) -> tuple[
         except OSError as exc:
             reason = f"can't be read ({exc.strerror})"
     if count > 1:  # what can't be read as a whole may still be read in part
-        return read_blocks(file, handles[:1], most_bytes)
+        return read_blocks(file, handles[:1], most_bytes, 0)
     none = np.empty(0, np.int64)
     return Blocks(np.empty(0, np.uint8), none, none, none, [BadBlock(0, reason)]), 1
 

@@ -89,8 +89,12 @@ class Table:
         chunk_bytes: int,
     ) -> Iterator[Entries | Damage]:
         before = self.bounds[first - 1] if first else None
+        stored_bytes = chunk_bytes
         while first < stop:
-            blocks, count = read_blocks(file, self.handles[first:stop], chunk_bytes)
+            blocks, count = read_blocks(file, self.handles[first:stop], chunk_bytes, stored_bytes)
+            # Where blocks expand, no more of them are read at once than will fill a chunk.
+            taken = int(self.handles.stops[first + count - 1] - self.handles.offsets[first])
+            stored_bytes = min(chunk_bytes, chunk_bytes * taken // max(len(blocks.buffer), 1) + taken // 8)
             decoded, bad = blocks.decode()
             upto = 0
             for run in _runs([block for block in bad if first + block.number < owned]):
@@ -167,7 +171,7 @@ def _index(file: ReadOnlyFile, size: int) -> tuple[Handles, list[bytes]]:
     except OSError as exc:
         raise FormatError(f"its footer can't be read ({exc.strerror})") from exc
     handle = index_handle(footer)
-    blocks, _ = read_blocks(file, Handles.of([handle]), 0)
+    blocks, _ = read_blocks(file, Handles.of([handle]), 0, 0)
     decoded, bad = blocks.decode()
     if bad:
         raise FormatError(f"its index block at offset {handle.offset} {bad[0].reason}")
@@ -184,7 +188,7 @@ def _handles(decoded: Sequence[Decoded]) -> tuple[Handles, list[bytes]]:
 def _first_key(file: ReadOnlyFile, handles: Handles) -> bytes:
     """The first key, or the empty one where the first block is lost."""
     if len(handles):
-        blocks, _ = read_blocks(file, handles[:1], 0)
+        blocks, _ = read_blocks(file, handles[:1], 0, 0)
         for entries, _ in blocks.decode()[0]:
             return entries.key(0)
     return b""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cramjam
 import google_crc32c
@@ -538,6 +540,80 @@ def test_random_bytes_are_no_end(in_table: Path, in_log: Path, tmp_path: Path) -
             (path / file.name).write_bytes(rng.randbytes(5000))
             with untouched(path):
                 scan(path)
+
+
+def block_ends(content: bytes) -> Iterator[tuple[int, int]]:
+    """Start and type byte's place of each block of a table."""
+    start = 0
+    for at in range(8, len(content) - 48):
+        if at > start + 8 and content[at + 1 : at + 5] == masked(content[start : at + 1]):
+            yield start, at
+            start = at + 5
+
+
+def test_nonsense_with_valid_checksums_is_no_end(tmp_path: Path) -> None:
+    """Blocks and log fragments in which bytes were changed and the checksums made right again."""
+    source = tmp_path / "db"
+    rng = random.Random(9)
+    with plyvel.DB(str(source), create_if_missing=True, block_size=300, bloom_filter_bits=10) as db:
+        for i in range(60):
+            db.put(b"%04d" % i, b"value %d " % i * 8)
+        db.compact_range()
+        for i in range(0, 90, 3):
+            db.put(b"%04d" % i, b"later %d " % i * 8)
+    table, log = only(source, "*.ldb").name, max(source.glob("*.log")).name
+    blocks = list(block_ends((source / table).read_bytes()))
+    assert len(blocks) > 5
+    for turn in range(150):
+        path = tmp_path / "copy"
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(source, path)
+        name = (table, log, only(source, "MANIFEST*").name)[turn % 3]
+        content = bytearray((path / name).read_bytes())
+        if name == table:
+            start, stop = rng.choice(blocks if turn % 2 else blocks[-4:])
+            content[rng.choice([start, start + 1, start + 2, stop - 4, stop - 8, stop])] = rng.choice(
+                [0, 1, 2, 127, 255]
+            )
+            content[rng.randrange(start, stop)] ^= rng.choice([0, 1, 255])
+            content[stop + 1 : stop + 5] = masked(bytes(content[start : stop + 1]))
+        else:
+            stop = 7 + int.from_bytes(content[4:6], "little")
+            content[rng.randrange(6, stop)] = rng.choice([0, 1, 2, 127, 128, 255])
+            content[:4] = masked(bytes(content[6:stop]))
+        (path / name).write_bytes(content)
+        with LevelDbStore(path) as store:
+            found = read_all(store)
+            store.sample()
+            store.find(b"0003")
+        assert found.extent < 200
+
+
+def test_unreadable_sectors_cost_what_they_hold(
+    in_table: Path, in_log: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The medium fails for one sector of a file."""
+
+    def fails(real: Callable[..., int | bytes]) -> Callable[..., int | bytes]:
+        def read(descriptor: int, target: Any, offset: int) -> int | bytes:
+            length = target if isinstance(target, int) else sum(map(len, target))
+            if offset < 70_512 and offset + length > 70_000 and os.fstat(descriptor).st_size > 100_000:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(descriptor, target, offset)
+
+        return read
+
+    monkeypatch.setattr(os, "pread", fails(os.pread))
+    monkeypatch.setattr(os, "preadv", fails(os.preadv))
+    for path in (in_table, in_log):
+        found = scan(path)
+        (damage,) = found.damages
+        assert damage.kind == "damaged"
+        assert "Input/output error" in damage.reason
+        assert damage.offset is not None
+        assert damage.offset <= 70_000 < damage.offset + damage.data["bytes"]
+        assert set(found.records) < set(records.items())
+        assert len(found.records) > 100
 
 
 def test_nothing_to_look_at(tmp_path: Path) -> None:
