@@ -35,7 +35,7 @@ class ImageUndecodable(Rule):
     SIGABRT when the record is empty.
 
     ## How to fix
-    Fetch the image again from where it came and rebuild the set, or leave the record out: `datascan rebuild`.
+    Fetch the image again from where it came and write the set anew, or leave the record out.
     """
 
     name = "image-undecodable"
@@ -55,7 +55,7 @@ class ImageTruncated(Rule):
     `Image.verify()` does not see it.
 
     ## How to fix
-    Fetch the image again, or leave the record out: `datascan rebuild`.
+    Fetch the image again, or leave the record out.
     """
 
     name = "image-truncated"
@@ -76,7 +76,7 @@ class ImageCorrupt(Rule):
     colour or noise, and is trained on.
 
     ## How to fix
-    Fetch the image again, or leave the record out: `datascan rebuild`. If many records are affected, look at the
+    Fetch the image again, or leave the record out. If many records are affected, look at the
     disk and at the memory of the machine that wrote the set.
     """
 

@@ -50,8 +50,8 @@ class LabelMissing(Rule):
     raise `KeyError` in the middle of an epoch, or skip the sample.
 
     ## How to fix
-    Find the sample in the list the set was made from, and rebuild the set with its label (or without the sample:
-    `datascan rebuild`). If the set is unlabelled on purpose, ignore the rule: `--ignore label-missing`.
+    Find the sample in the list the set was made from, and rebuild the set with its label (or without the sample).
+    If the set is unlabelled on purpose, ignore the rule: `--ignore label-missing`.
     """
 
     name = "label-missing"
@@ -96,7 +96,7 @@ class LabelNan(Rule):
     or goes on with damaged memory. PyTorch's `long()` does the same conversion.
 
     ## How to fix
-    Rebuild the set without the record (`datascan rebuild`), and look at the program that wrote the label: an empty
+    Rebuild the set without the record, and look at the program that wrote the label: an empty
     cell of a table, a division by zero, a logarithm of zero. Where NaN stands for "unknown", store an ignore label
     or a mask instead.
     """
@@ -178,7 +178,7 @@ class LabelNegative(LoggedRule):
 
     ## How to fix
     If the label means "do not train on this", say so to both sides: `loss_param { ignore_label: -1 }` or
-    `ignore_index=-1`, and `--ignore-label -1` here. Otherwise rebuild without the record (`datascan rebuild`).
+    `ignore_index=-1`, and `--ignore-label -1` here. Otherwise rebuild without the record.
     Map -1 and 1 to 0 and 1 for a cross-entropy loss.
     """
 
@@ -233,7 +233,7 @@ class LabelOutOfRange(LoggedRule):
 
     ## How to fix
     Compare the label map with the `num_output` of the last layer. Labels that run 1..K need 1 subtracted (see
-    `label-offset`). A mask of 0 and 255 needs dividing by 255. Single records: `datascan rebuild`.
+    `label-offset`). A mask of 0 and 255 needs dividing by 255. Single records: leave them out.
     """
 
     name = "label-out-of-range"
