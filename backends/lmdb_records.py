@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -86,11 +87,8 @@ def leaf_nodes(reader: PageReader, pages: Pages, flags: int, *, in_order: bool =
     doubtful[nodes.page[1:][~risen & same_page]] = True
     for row in np.flatnonzero(doubtful).tolist():
         _settle(pages, nodes, taken, good, row, reader, flags)
-    if in_order:
-        for at in np.flatnonzero(~risen & ~same_page & good[1:] & good[:-1]).tolist():
-            first = np.searchsorted(nodes.page, nodes.page[at])
-            stop = np.searchsorted(nodes.page, nodes.page[at + 1], "right")
-            _drop_misplaced(flat, nodes, good, range(int(first), int(stop)), flags)
+    if in_order and bool((~risen & ~same_page & good[1:] & good[:-1]).any()):
+        _drop_misplaced(flat, nodes, good, range(len(good)), flags)
     return LeafNodes(pages, nodes, start, good & ~((kind & TREE != 0) & ~set_of), ~good)
 
 
@@ -101,62 +99,70 @@ def _settle(pages: Pages, nodes: Nodes, taken: Ints, good: Flags, row: int, read
     their own sizes gives the true ones, unless a size is damaged; a pointer to anywhere else is wrong.
     """
     first, stop = np.searchsorted(nodes.page, [row, row + 1]).tolist()
-    begin = row * reader.page_size
-    at = begin + int(pages.upper[row]) + reader.form.base
-    end = begin + reader.page_size
+    flat = pages.content.reshape(-1)
+    end = (row + 1) * reader.page_size
+    true = _chain(flat, row * reader.page_size + int(pages.upper[row]) + reader.form.base, end, reader)
     sizes = {int(nodes.start[i]): int(taken[i]) for i in range(first, stop) if good[i]}
-    covered = sorted((start, start + size) for start, size in sizes.items())
     wrong: set[int] = set()
-    for (start, start_stop), (other, _) in itertools.pairwise(covered):
-        if other < start_stop:
-            wrong |= {start, other}
-    chain = set()
-    while at in sizes and sizes[at] > 0:
-        chain.add(at)
-        at += sizes[at]
-    if at == end:
-        wrong -= chain
-    elif not wrong and bool(good[first:stop].all()):
-        # A hole that a lost pointer explains holds whole nodes; else the size of the node before it is wrong.
-        flat = pages.content.reshape(-1)
-        for (start, start_stop), (other, _) in itertools.pairwise([*covered, (end, end)]):
-            if start_stop < other and not _holds_nodes(flat, start_stop, other, reader):
-                wrong.add(start)
+    if true:
+        wrong = set(sizes) - true
+    else:
+        covered = sorted((start, start + size) for start, size in sizes.items())
+        for (start, start_stop), (other, _) in itertools.pairwise(covered):
+            if other < start_stop:
+                wrong |= {start, other}
+        if not wrong and bool(good[first:stop].all()):
+            # A hole that a lost pointer explains holds whole nodes; else the size of the node before it is wrong.
+            for (start, start_stop), (other, _) in itertools.pairwise([*covered, (end, end)]):
+                if start_stop < other and not _chain(flat, start_stop, other, reader):
+                    wrong.add(start)
     for i in range(first, stop):
         if int(nodes.start[i]) in wrong:
             good[i] = False
-    _drop_misplaced(pages.content.reshape(-1), nodes, good, range(first, stop), flags)
+    _drop_misplaced(flat, nodes, good, range(first, stop), flags)
 
 
-def _holds_nodes(flat: PageBytes, at: int, stop: int, reader: PageReader) -> bool:
-    """Whether a part of a page is filled by nodes, by their own sizes."""
+def _chain(flat: PageBytes, at: int, stop: int, reader: PageReader) -> set[int]:
+    """Starts of the nodes that fill a part of a page by their own sizes; empty if they do not fill it exactly."""
     form = reader.form
+    starts = set()
     while at + NODE_HEADER <= stop:
+        starts.add(at)
         low, high, flags, key_size = flat[at : at + NODE_HEADER].view("<u2").tolist()
         held = form.extent_node if flags & BIG else low | high << 16
         at += (NODE_HEADER + key_size + (key_size & 1 if form.even_keys else 0) + held + 1) & ~1
-    return at == stop
+    return starts if at == stop else set()
+
+
+def longest_ascending(keys: Sequence[tuple[bytes, int]]) -> set[int]:
+    """Places of the longest strictly ascending run of keys: one wrong key does not take its neighbours along."""
+    # Patience sorting: for each length the smallest key that a run of that length can end with.
+    ends: list[tuple[bytes, int]] = []
+    ends_at: list[int] = []
+    before: list[int] = []
+    for i, key in enumerate(keys):
+        length = bisect_left(ends, key)
+        before.append(ends_at[length - 1] if length else -1)
+        ends[length : length + 1] = [key]
+        ends_at[length : length + 1] = [i]
+    at = ends_at[-1] if ends_at else -1
+    run = set()
+    while at >= 0:
+        run.add(at)
+        at = before[at]
+    return run
 
 
 def _drop_misplaced(flat: PageBytes, nodes: Nodes, good: Flags, rows: range, flags: int) -> None:
-    """Keep the longest ascending run of keys, so that one wrong key does not take its neighbours along."""
+    """Of good nodes that do not ascend, leave those that do."""
     kept = [i for i in rows if good[i]]
     keys = []
     for i in kept:
         start = int(nodes.key_start[i])
         keys.append(sort_key(flat[start : start + int(nodes.key_size[i])].tobytes(), flags))
-    if all(a < b for a, b in itertools.pairwise(keys)):
-        return
-    best: list[tuple[int, int]] = []  # length of the longest run that ends here, and its predecessor
-    for i, key in enumerate(keys):
-        best.append(max(((best[j][0] + 1, j) for j in range(i) if keys[j] < key), default=(1, -1)))
-    at = max(range(len(best)), key=lambda i: best[i][0])
-    run = set()
-    while at >= 0:
-        run.add(kept[at])
-        at = best[at][1]
-    for i in kept:
-        good[i] = i in run
+    run = longest_ascending(keys)
+    for place, i in enumerate(kept):
+        good[i] = place in run
 
 
 @dataclass(slots=True)

@@ -36,8 +36,8 @@ from .lmdb_format import (
     sort_key,
 )
 from .lmdb_metas import PAGE_SIZES
-from .lmdb_pages import LeafPlan, PageReader
-from .lmdb_records import RecordReader, leaf_nodes
+from .lmdb_pages import UNKNOWN, LeafPlan, PageReader
+from .lmdb_records import RecordReader, leaf_nodes, longest_ascending
 from .lmdb_values import Rows, ValueFetcher
 
 _NONE = np.empty(0, np.int64)
@@ -175,15 +175,21 @@ def insert_lost_leaves(reader: PageReader, planned: Ints, pages: Survey, taken: 
     lost = pages.numbers[pages.is_leaf & ~np.isin(pages.numbers, taken)]
     known = _key_ranges(reader, planned, flags)
     ordered = [number for number in planned.tolist() if number in known]
+    in_place = longest_ascending([known[number][0] for number in ordered])
+    # A leaf that a damaged pointer leads to from the wrong place is put where its keys belong.
+    misplaced = {number: known[number] for place, number in enumerate(ordered) if place not in in_place}
+    planned = np.where(np.isin(planned, list(misplaced)), UNKNOWN, planned)
+    ordered = [number for number in ordered if number not in misplaced]
     firsts = [known[number][0] for number in ordered]
     # Old free lists are found too when the newest one is lost.
     found = {leaf: ends for leaf, ends in _key_ranges(reader, lost, flags).items() if not _is_free_list(reader, leaf)}
+    found |= misplaced
     written = dict(zip(pages.numbers.tolist(), pages.transaction.tolist(), strict=True))
     counts = dict(zip(pages.numbers.tolist(), pages.count.tolist(), strict=True))
     followers: dict[int, list[int]] = {}
     anchor = {number: number for number in ordered}
     # Of two versions of a leaf the newer one counts; format 1 does not tell, but data sets grow.
-    for number in sorted(found, key=lambda number: (-written[number], -counts[number], number)):
+    for number in sorted(found, key=lambda number: (-written.get(number, 0), -counts.get(number, 0), number)):
         low, high = found[number]
         at = bisect_right(firsts, low)
         if at and known[ordered[at - 1]][1] >= low:

@@ -70,11 +70,11 @@ def find_state(reader: PageReader, snapshot: Snapshot) -> State:
 def _without_wrong_order(reader: PageReader, main: Tree) -> tuple[Tree, Sequence[Damage]]:
     """The unnamed database without flags for an order that its keys do not have: one bit would cost all records."""
     plain = replace(main, flags=main.flags & ~(REVERSE_KEY | INTEGER_KEY))
-    leaves = LeafPlan(reader, plain).leaves[:1] if plain != main else np.empty(0, np.int64)
-    if not len(leaves):
+    if plain == main:
         return main, ()
-    pages = reader.read(leaves)
-    if not leaf_nodes(reader, pages, main.flags).lost.any() or leaf_nodes(reader, pages, plain.flags).lost.any():
+    pages = reader.read(LeafPlan(reader, plain).leaves[: reader.window])
+    claimed, other = (int(leaf_nodes(reader, pages, tree.flags, in_order=True).lost.sum()) for tree in (main, plain))
+    if claimed <= 2 * other:
         return main, ()
     return plain, (Damage("damaged", f"the database's flags {main.flags:#x} say an order that its keys do not have"),)
 

@@ -198,6 +198,87 @@ def test_any_flipped_byte_of_a_meta_page(original: Original, scan: Scanner) -> N
         assert rest.records == sorted(original.records.items()), offset
 
 
+def nodes_of(original: Original, page: int) -> tuple[int, list[int]]:
+    """Offset of a page's pointers in the file, and the offsets of its nodes."""
+    header = HEADER[original.lib_version]
+    base = header if original.lib_version else 0
+    start = page * PAGE
+    count = (struct.unpack_from("<H", original.content, start + header - 4)[0] - header + base) >> 1
+    pointers = struct.unpack_from(f"<{count}H", original.content, start + header)
+    return start + header, [start + base + pointer for pointer in pointers]
+
+
+def live_leaf(original: Original, key: bytes) -> tuple[int, int]:
+    """The leaf that holds a key, and its place there: the one whose record is as LMDB gives it back."""
+    for page in reversed(original.pages(LEAF)):
+        for place, node in enumerate(nodes_of(original, page)[1]):
+            if original.content[node + 8 : node + 8 + len(key)] == key:
+                return page, place
+    raise AssertionError(key)
+
+
+def test_flipped_leaf_pointers_cost_their_record_alone(original: Original, scan: Scanner) -> None:
+    keys = sorted(original.records)
+    page, place = live_leaf(original, keys[-1])
+    pointers, nodes = nodes_of(original, page)
+    for step in range(min(len(nodes), 12)):
+        offset = pointers + 2 * (place - step)
+        for bit in (1, 4, 9):
+            number = struct.unpack_from("<H", original.content, offset)[0] ^ 1 << bit
+            damaged = original.content[:offset] + struct.pack("<H", number) + original.content[offset + 2 :]
+            rest, claimed = scan(damaged)
+            check(original, rest, claimed)
+            assert len(original.records) - len(rest.records) == 1
+            (damage,) = rest.damages
+            assert damage.data["page"] == page
+            assert damage.position == len(keys) - 1 - step
+
+
+def test_a_node_that_claims_to_be_shorter_gives_no_shorter_record(original: Original, scan: Scanner) -> None:
+    keys = sorted(key for key, value in original.records.items() if 10 <= len(value) < 2000)
+    for key in keys[-5:]:
+        page, place = live_leaf(original, key)
+        node = nodes_of(original, page)[1][place]
+        size = struct.unpack_from("<H", original.content, node)[0] - 4
+        rest, claimed = scan(original.content[:node] + struct.pack("<H", size) + original.content[node + 2 :])
+        check(original, rest, claimed)
+        assert len(original.records) - len(rest.records) == 1
+
+
+@pytest.mark.parametrize("flag", [0x02, 0x04, 0x08])
+def test_flags_of_another_order_cost_nothing(original: Original, scan: Scanner, flag: int) -> None:
+    content = bytearray(original.content)
+    for slot in (0, 1):
+        content[slot * PAGE + HEADER[original.lib_version] + 72 + 4] ^= flag
+    rest, _ = scan(bytes(content))
+    assert rest.records == sorted(original.records.items())
+
+
+def with_child(content: bytes, node: int, page: int) -> bytes:
+    return content[:node] + struct.pack("<IH", page, 0) + content[node + 6 :]
+
+
+def test_branches_that_lead_back_or_astray(original: Original, scan: Scanner) -> None:
+    nodes = nodes_of(original, original.root)[1]
+    children = [struct.unpack_from("<I", original.content, node)[0] for node in nodes]
+    for number in (original.root, children[0], children[-1], 0, 1, 2**31):
+        rest, claimed = scan(with_child(original.content, nodes[1], number))
+        check(original, rest, claimed)
+        if number != children[1]:
+            assert rest.damages
+            assert rest.records == sorted(original.records.items())
+
+
+def test_swapped_children_cost_no_order(original: Original, scan: Scanner) -> None:
+    nodes = nodes_of(original, original.root)[1]
+    children = [struct.unpack_from("<I", original.content, node)[0] for node in nodes]
+    for one, other in ((0, 1), (0, len(nodes) - 1)):
+        swapped = with_child(original.content, nodes[one], children[other])
+        rest, claimed = scan(with_child(swapped, nodes[other], children[one]))
+        check(original, rest, claimed)
+        assert rest.damages
+
+
 @pytest.mark.parametrize("slot", [0, 1])
 def test_one_zeroed_meta_page_loses_nothing(original: Original, scan: Scanner, slot: int) -> None:
     rest, claimed = scan(zeroed(original.content, slot))
