@@ -16,7 +16,7 @@ LAYERS = [
     {"supervisor"},
     {"summary"},
     {"layouts", "rules", "report", "partial"},
-    {"render"},
+    {"render", "training"},
     {"worker"},
     {"contain"},
     {"crew"},

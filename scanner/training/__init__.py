@@ -1,0 +1,1 @@
+"""Training files: solvers and nets in Caffe's prototxt, and training logs."""
