@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .hdf5_library import LIBRARY_ERRORS, h5py, one_line
 from .hdf5_loss import Loss
 
-DEFLATE, SHUFFLE = 1, 2
+DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 """Filter numbers of the library."""
 
 
@@ -80,7 +80,7 @@ class ChunkError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ChunkCodec:
-    """Undoes the filters of a chunk: deflate by libdeflate, and shuffle. Others are left to the library.
+    """Undoes the filters of a chunk: deflate by libdeflate, shuffle, fletcher32. Others are left to the library.
 
     The library lets a chunk inflate to any size before it looks at what came out; here it ends at the chunk's own.
     """
@@ -93,7 +93,7 @@ class ChunkCodec:
     def for_plist(cls, plist: Any, itemsize: int, size_bytes: int) -> ChunkCodec | None:
         """The codec for a dataset's filters, ``None`` where one is not ours to undo."""
         filters = tuple(int(plist.get_filter(number)[0]) for number in range(plist.get_nfilters()))
-        return cls(filters, itemsize, size_bytes) if set(filters) <= {DEFLATE, SHUFFLE} else None
+        return cls(filters, itemsize, size_bytes) if set(filters) <= {DEFLATE, SHUFFLE, FLETCHER32} else None
 
     def decode(self, stored: bytes, skipped: int) -> NDArray[np.uint8]:
         """The chunk's bytes; bit ``i`` of ``skipped`` says that filter ``i`` was not applied.
@@ -109,9 +109,13 @@ class ChunkCodec:
                 continue
             if filter_id == DEFLATE:
                 try:
-                    content = deflate.zlib_decompress(content, self.size_bytes)
+                    content = deflate.zlib_decompress(content, self.size_bytes + 4 * len(self.filters))
                 except deflate.DeflateError as exc:
                     raise ChunkError("its deflate stream is damaged, or longer than the chunk") from exc
+            elif filter_id == FLETCHER32:
+                content = content[:-4] if _checksum_fits(content) else b""
+                if not len(content):
+                    raise ChunkError("its Fletcher-32 checksum does not fit")
             else:
                 content = self._unshuffle(np.frombuffer(content, np.uint8))
         if len(content) != self.size_bytes:
@@ -127,6 +131,32 @@ class ChunkCodec:
         out[:whole].reshape(count, self.itemsize)[:] = content[:whole].reshape(self.itemsize, count).T
         out[whole:] = content[whole:]
         return out
+
+
+_WORDS = 1 << 20
+"""Words whose weighted sum is taken at once: it stays far below 2 to the 63rd."""
+
+
+def _checksum_fits(content: bytes | bytearray | NDArray[np.uint8]) -> bool:
+    """Whether the last four bytes are the Fletcher-32 sum of the others, as the library takes it (H5checksum.c).
+
+    Words are big-endian and an odd last byte is the high one; both sums are modulo 65535. Early versions of the
+    library stored the sum with the bytes of each half swapped.
+    """
+    if len(content) < 4:
+        return False
+    body = np.frombuffer(content, np.uint8)[:-4]
+    stored = int.from_bytes(bytes(content[-4:]), "little")
+    if len(body) % 2:
+        body = np.append(body, np.uint8(0))
+    words = body.view(">u2")
+    first = second = 0
+    for start in range(0, len(words), _WORDS):
+        part = words[start : start + _WORDS].astype(np.int64)
+        second += len(part) * first + int(part @ np.arange(len(part), 0, -1))
+        first, second = (first + int(part.sum())) % 65535, second % 65535
+    swapped = (stored & 0x00FF00FF) << 8 | (stored >> 8) & 0x00FF00FF
+    return any((s >> 16) % 65535 == second and (s & 65535) % 65535 == first for s in (stored, swapped))
 
 
 def chunk_corners(shape: Sequence[int], chunks: Sequence[int], first_row: int) -> Iterator[tuple[int, ...]]:
@@ -153,8 +183,9 @@ def blame_chunk(dataset: Any, shape: Sequence[int], chunks: Sequence[int], row: 
 
 
 def chunk_info(dataset: Any, corner: tuple[int, ...]) -> Any:
-    """What the library knows of where a chunk is stored, ``None`` if that can't be read either."""
+    """What the library knows of where a chunk is stored, ``None`` if it does not find the chunk."""
     try:
-        return dataset.get_chunk_info_by_coord(corner)
+        info = dataset.get_chunk_info_by_coord(corner)
     except LIBRARY_ERRORS:
         return None
+    return None if info.byte_offset is None else info

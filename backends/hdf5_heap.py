@@ -22,9 +22,9 @@ _SHORT = 256
 """Strings shorter than this on average are gathered byte by byte, longer ones copied one by one."""
 
 
-def reference_dtype(superblock: Superblock | None, size_bytes: int) -> np.dtype[Any] | None:
+def reference_dtype(superblock: Superblock | None) -> np.dtype[Any] | None:
     """What a dataset of variable-length values stores for each of them; ``None`` in files with other sizes."""
-    if superblock is None or superblock.offset_size != 8 or superblock.length_size != 8 or size_bytes != 16:
+    if superblock is None or superblock.offset_size != 8 or superblock.length_size != 8:
         return None
     return np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 

@@ -13,9 +13,9 @@ from .base import BATCH_BYTES, Column
 from .columns import BytesColumn
 from .hdf5_file import OpenedFile
 from .hdf5_heap import Heap, reference_dtype
-from .hdf5_library import LIBRARY_ERRORS, h5py, one_line
+from .hdf5_library import LIBRARY_ERRORS, one_line
 from .hdf5_loss import Loss, Losses
-from .hdf5_sources import LibrarySource, Source, make_source
+from .hdf5_sources import LibrarySource, NotPlain, Source, make_source
 
 Piece = tuple[int, int, Column | Loss]
 """First row, row behind the last, and what they hold or why they can't be read."""
@@ -210,11 +210,11 @@ def make_reader(opened: OpenedFile, dataset: Any, kind: str, field: str = "") ->
 
 
 def _variable_reader(opened: OpenedFile, dataset: Any, is_text: bool) -> ColumnReader:
-    reference = reference_dtype(opened.superblock, dataset.id.get_type().get_size())
-    if reference is not None and dataset.id.get_create_plist().get_layout() != h5py.h5d.COMPACT:
+    reference = reference_dtype(opened.superblock)
+    if reference is not None:
         try:
             return HeapReader(opened, make_source(opened, dataset, raw=reference), is_text)
-        except ValueError:
+        except NotPlain:
             pass
     source = make_source(opened, dataset)
     assert isinstance(source, LibrarySource)

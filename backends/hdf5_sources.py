@@ -190,11 +190,20 @@ class ChunkSource(LibrarySource):
             raise
 
 
+class NotPlain(Exception):
+    """The stored bytes of a dataset can't be had as they are."""
+
+
 def make_source(opened: OpenedFile, dataset: Any, field: str = "", raw: np.dtype[Any] | None = None) -> Source:
     """The fastest safe way to a dataset's rows.
 
     ``field`` picks a field of a compound. ``raw`` is the dtype of the stored bytes where they are wanted as they
-    are (references to variable-length data); then a dataset in the object header raises `ValueError`.
+    are, which are references to variable-length data.
+
+    Raises
+    ------
+    NotPlain
+        The stored bytes can't be had: they lie in the object header, or behind filters that are the library's.
     """
     shape: tuple[int, ...] = tuple(dataset.shape)
     whole = shape or (1,)
@@ -203,7 +212,8 @@ def make_source(opened: OpenedFile, dataset: Any, field: str = "", raw: np.dtype
     plist = dataset.id.get_create_plist()
     layout = plist.get_layout()
     as_stored = raw is not None or (not field and _stored_as(dataset, stored))
-    losses = _refused(dataset, plist, whole)
+    itemsize = raw.itemsize if raw else int(dataset.id.get_type().get_size())
+    losses = _refused(dataset, plist, whole, itemsize)
     if not losses and layout == h5py.h5d.CONTIGUOUS:
         offset = dataset.id.get_offset()
         if offset is None and 0 not in whole:
@@ -212,11 +222,13 @@ def make_source(opened: OpenedFile, dataset: Any, field: str = "", raw: np.dtype
             return ContiguousSource(opened, int(offset), whole, dtype)
     if not losses and layout == h5py.h5d.CHUNKED:
         losses = stored_holes(dataset.id, shape, dataset.chunks)
-        codec = ChunkCodec.for_plist(plist, dataset.id.get_type().get_size(), _chunk_bytes(dataset))
-        if as_stored and codec is not None and (raw or DEFLATE in codec.filters) and _fits(dataset, whole):
+        codec = ChunkCodec.for_plist(plist, itemsize, math.prod(dataset.chunks) * itemsize)
+        if as_stored and codec is not None and (raw or DEFLATE in codec.filters) and _fits(whole, dataset, codec):
             return ChunkSource(opened, dataset, dtype, losses, codec)
-    if raw is not None and not losses:
-        raise ValueError("stored in the object header")
+        if raw is not None:
+            raise NotPlain
+    if raw is not None and layout == h5py.h5d.COMPACT:
+        raise NotPlain
     return LibrarySource(opened, dataset, dtype, losses, field)
 
 
@@ -231,19 +243,14 @@ def _stored_as(dataset: Any, dtype: np.dtype[Any]) -> bool:
         return False
 
 
-def _refused(dataset: Any, plist: Any, shape: tuple[int, ...]) -> list[Loss]:
-    row_bytes = math.prod(shape[1:]) * dataset.id.get_type().get_size()
+def _refused(dataset: Any, plist: Any, shape: tuple[int, ...], itemsize: int) -> list[Loss]:
+    row_bytes = math.prod(shape[1:]) * itemsize
     if row_bytes > MAX_ROW_BYTES:
         return [Loss(0, shape[0], f"one row takes {row_bytes:,} bytes: refused, the limit is {MAX_ROW_BYTES:,}")]
-    if plist.get_layout() == h5py.h5d.CHUNKED and _chunk_bytes(dataset) > MAX_CHUNK_BYTES:
-        size = _chunk_bytes(dataset)
+    size = math.prod(dataset.chunks) * itemsize if plist.get_layout() == h5py.h5d.CHUNKED else 0
+    if size > MAX_CHUNK_BYTES:
         return [Loss(0, shape[0], f"one chunk takes {size:,} bytes: refused, the limit is {MAX_CHUNK_BYTES:,}")]
     return []
-
-
-def _chunk_bytes(dataset: Any) -> int:
-    chunks: tuple[int, ...] = dataset.chunks
-    return math.prod(chunks) * int(dataset.id.get_type().get_size())
 
 
 def _chunks_of_one_height(dataset: Any, shape: tuple[int, ...]) -> int:
@@ -251,10 +258,10 @@ def _chunks_of_one_height(dataset: Any, shape: tuple[int, ...]) -> int:
     return math.prod(-(-side // chunk) for side, chunk in zip(shape[1:], chunks[1:], strict=True))
 
 
-def _fits(dataset: Any, shape: tuple[int, ...]) -> bool:
+def _fits(shape: tuple[int, ...], dataset: Any, codec: ChunkCodec) -> bool:
     """Whether all chunks of one height can be held together."""
     count = _chunks_of_one_height(dataset, shape)
-    return count <= _CHUNKS_A_BLOCK and count * _chunk_bytes(dataset) <= MAX_ROW_BYTES
+    return count <= _CHUNKS_A_BLOCK and count * codec.size_bytes <= MAX_ROW_BYTES
 
 
 def open_dataset(root: Any, path: bytes) -> Any | None:
@@ -269,7 +276,8 @@ def open_dataset(root: Any, path: bytes) -> Any | None:
     if dataset.chunks is None or not dataset.shape:
         return dataset
     count = _chunks_of_one_height(dataset, dataset.shape)
-    cache_bytes = max(min(count * _chunk_bytes(dataset), MAX_CHUNK_BYTES), 1 << 20)
+    chunk_bytes = math.prod(dataset.chunks) * int(opened.get_type().get_size())
+    cache_bytes = max(min(count * chunk_bytes, MAX_CHUNK_BYTES), 1 << 20)
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_chunk_cache(_CACHE_SLOTS, cache_bytes, 1.0)
     del dataset, opened  # the library has one cache for an open dataset: the first one to open it decides
