@@ -75,7 +75,9 @@ def _gaps(whole: NDArray[np.int64], blocks: int) -> list[tuple[int, int]]:
 class ChunkError(ValueError):
     """A chunk that can't be taken apart; ``corner`` are its coordinates where they are known."""
 
-    corner: tuple[int, ...] | None = None
+    def __init__(self, reason: str, corner: tuple[int, ...] | None = None) -> None:
+        super().__init__(reason)
+        self.corner = corner
 
 
 @dataclass(frozen=True, slots=True)

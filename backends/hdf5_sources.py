@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .base import DamageKind
 from .hdf5_catalog import open_inside
-from .hdf5_chunks import DEFLATE, ChunkCodec, ChunkError, blame_chunk, chunk_corners, chunk_info, stored_holes
+from .hdf5_chunks import ChunkCodec, ChunkError, blame_chunk, chunk_corners, chunk_info, stored_holes
 from .hdf5_file import OpenedFile, read_into
 from .hdf5_library import LIBRARY_ERRORS, h5py, one_line
 from .hdf5_loss import Loss
@@ -122,7 +122,7 @@ class LibrarySource(Source):
         loss = super().explain(row, error)
         if self.chunks is None:
             return loss
-        # A chunk that inflates without end must not be handed to the library to find out which one it is.
+        # A chunk that `ChunkSource` refused must not be handed to the library to find out which one it is.
         known = error.corner if isinstance(error, ChunkError) else None
         corner = known or blame_chunk(self.dataset.id, self.shape, self.chunks, row)
         info = chunk_info(self.dataset.id, corner)
@@ -135,7 +135,10 @@ class LibrarySource(Source):
 
 
 class ChunkSource(LibrarySource):
-    """Chunks that are shuffled, deflated or plain, unpacked here: twice the library's speed, and bounded."""
+    """Chunks unpacked here: twice the library's speed, bounded, and none that a damaged index can crash.
+
+    The library reads beyond a chunk that its index calls shorter than its checksum.
+    """
 
     def __init__(
         self, opened: OpenedFile, dataset: Any, dtype: np.dtype[Any], losses: list[Loss], codec: ChunkCodec
@@ -179,15 +182,17 @@ class ChunkSource(LibrarySource):
 
     def _chunk(self, corner: tuple[int, ...]) -> NDArray[Any]:
         assert self.chunks is not None
-        skipped, stored = self.dataset.id.read_direct_chunk(corner)
+        try:
+            skipped, stored = self.dataset.id.read_direct_chunk(corner)
+        except LIBRARY_ERRORS as exc:
+            raise ChunkError(one_line(exc), corner) from exc
         try:
             return self.codec.decode(stored, skipped).view(self.dtype).reshape(self.chunks)
         except ChunkError as exc:
             # An edge chunk may be stored without filters and without a mark that says so.
             if len(stored) == self.codec.size_bytes:
                 return np.frombuffer(stored, self.dtype).reshape(self.chunks)
-            exc.corner = corner
-            raise
+            raise ChunkError(str(exc), corner) from exc
 
 
 class NotPlain(Exception):
@@ -223,7 +228,7 @@ def make_source(opened: OpenedFile, dataset: Any, field: str = "", raw: np.dtype
     if not losses and layout == h5py.h5d.CHUNKED:
         losses = stored_holes(dataset.id, shape, dataset.chunks)
         codec = ChunkCodec.for_plist(plist, itemsize, math.prod(dataset.chunks) * itemsize)
-        if as_stored and codec is not None and (raw or DEFLATE in codec.filters) and _fits(whole, dataset, codec):
+        if as_stored and codec is not None and (raw or codec.filters) and _fits(whole, dataset, codec):
             return ChunkSource(opened, dataset, dtype, losses, codec)
         if raw is not None:
             raise NotPlain
