@@ -338,9 +338,10 @@ class _Parser:
             raise self.fail("a field name")
         parts = []
         while not self.take("]"):
-            if self.token.kind != "word" and not (self.token.kind == "symbol" and self.token.text in "./-"):
-                raise self.fail('"]"')
-            parts.append(self.advance().text)
+            part = self.advance()
+            if part.kind != "word" and (part.kind, part.text) not in (("symbol", char) for char in "./-"):
+                raise SyntaxProblem(f'"]" expected, found {part}', part.offset)
+            parts.append(part.text)
         return Token("word", f"[{''.join(parts)}]", start)
 
     def add(self, name: Token, value: Scalar | Message) -> None:
