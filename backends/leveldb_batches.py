@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from .base import Damage
+from .base import Damage, DamageKind
 from .leveldb_entries import DELETED, LOST, PUT
 from .leveldb_format import LARGEST_NUMBER, FormatError, varint
 from .leveldb_log import BLOCK_BYTES, FIRST, FULL, HEADER_BYTES, LAST, Fragment, Tear
@@ -29,6 +29,7 @@ class _Batch:
 
     @property
     def missing(self) -> int | None:
+        """How many writes are not whole, if the batch got as far as saying how many it has."""
         return None if self.sequence is None else max(self.count - self.parsed, 0)
 
 
@@ -46,7 +47,7 @@ class _Open:
 class _Fault:
     """Damage whose cost is not known before the next batch was seen."""
 
-    kind: str
+    kind: DamageKind
     file: str
     offset: int
     stop: int
@@ -99,9 +100,9 @@ class BatchParser:
         self._ordinal += 1
 
     def unreadable(self, reason: str) -> None:
-        """The file can't be opened or read on."""
-        self._abandon()
-        self._fault("damaged", 0, 0, f"{self._file} can't be read: {reason}")
+        """The file can't be opened."""
+        self._torn_batch = None
+        self._fault("damaged", 0, 0, reason)
 
     def end_file(self) -> None:
         """The file is at its end: so must the batch be."""
@@ -126,12 +127,14 @@ class BatchParser:
             self._skip -= payload
             if self._skip == 0:
                 self._close_value()
+                if self._batch is not None and self._batch.missing == 0:
+                    self._end_batch()
             return
+        kind: DamageKind = "truncated" if tear.cut else "damaged"
         if self._batch is not None:
-            self._torn("truncated" if tear.cut else "damaged", f"{self._file} {tear.reason}", tear)
+            self._torn(kind, f"{self._file} {tear.reason}", tear)
         else:
             self._torn_batch = None  # there is more missing than what that batch declares
-            kind = "truncated" if tear.cut else "damaged"
             self._fault(kind, tear.offset, tear.stop, f"{self._file} {tear.reason} at offset {tear.offset}")
 
     def fragment(self, fragment: Fragment) -> None:
@@ -142,11 +145,9 @@ class BatchParser:
             self._batch = _Batch(fragment.offset)
         elif self._batch is None:  # what came before it is damaged and has been noted, or was never written
             if not self._faults:
+                at = fragment.offset
                 self._fault(
-                    "damaged",
-                    fragment.offset,
-                    fragment.offset,
-                    f"{self._file} has the end of a batch without its beginning",
+                    "damaged", at, at, f"{self._file} has the end of a batch without its beginning at offset {at}"
                 )
             return
         self._piece(fragment.offset)
@@ -218,16 +219,9 @@ class BatchParser:
             if expected is None and self._last_known is not None:
                 expected = self._last_known + 1
             if expected is not None and sequence > expected:
-                reason = f"{sequence - expected} writes before {self._file}, offset {batch.offset}, are in no log"
-                self.damage.append(
-                    Damage(
-                        "damaged",
-                        reason,
-                        offset=batch.offset,
-                        records_lost=sequence - expected,
-                        data={"file": self._file},
-                    )
-                )
+                at, count = batch.offset, sequence - expected
+                reason = f"{count} writes before {self._file}, offset {at}, are in no log"
+                self.damage.append(Damage("damaged", reason, offset=at, records_lost=count, data={"file": self._file}))
         self._next = max(sequence, self._next or 0)
         self._torn_batch = None
 
@@ -270,7 +264,7 @@ class BatchParser:
         self._next = max(self._next or 0, batch.sequence + batch.count)
         self._batch = None
 
-    def _torn(self, kind: str, what: str, tear: Tear | None = None) -> None:
+    def _torn(self, kind: DamageKind, what: str, tear: Tear | None = None) -> None:
         """The batch can't be read on."""
         batch = self._batch
         assert batch is not None
@@ -286,7 +280,7 @@ class BatchParser:
     def _abandon(self) -> None:
         self._batch, self._open, self._carry, self._skip = None, None, bytearray(), 0
 
-    def _fault(self, kind: str, offset: int, stop: int, reason: str) -> None:
+    def _fault(self, kind: DamageKind, offset: int, stop: int, reason: str) -> None:
         last = self._faults[-1] if self._faults else None
         if last is not None and last.file == self._file and last.stop == offset and last.kind == kind:
             last.stop = stop  # one stretch of damage over several blocks
@@ -298,7 +292,7 @@ class BatchParser:
         for number, fault in enumerate(self._faults):
             self.damage.append(
                 Damage(
-                    "truncated" if fault.kind == "truncated" else "damaged",
+                    fault.kind,
                     fault.reason,
                     offset=fault.offset,
                     records_lost=0 if number and lost is not None else lost,

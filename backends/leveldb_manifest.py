@@ -101,7 +101,7 @@ def _replay(folder: Folder, name: str, manifest: Manifest) -> None:
                 _damaged(manifest.damage, name, f"{name} {piece.reason} at offset {piece.offset}", piece.offset)
                 return
             starts = piece.kind in (FULL, FIRST)
-            if starts == (begun is not None):
+            if starts != (begun is None):
                 _damaged(
                     manifest.damage, name, f"{name} has fragments out of order at offset {piece.offset}", piece.offset
                 )

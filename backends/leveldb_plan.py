@@ -119,6 +119,14 @@ class Plan:
         if size:
             yield weights[-1][0], size
 
+    def tail(self) -> list[bytes]:
+        """Keys shortly before the last one, at growing distances."""
+        bounds: list[Sequence[bytes]] = [self.replay.keys]
+        if self.tables:
+            last = max(self.tables, key=lambda each: (each.largest is None, each.largest or b""))
+            bounds.append(self.table(last.number).bounds)
+        return [keys[-distance] for keys in bounds for distance in (1, 2, 4, 8, 64) if distance <= len(keys)]
+
     def _row(
         self, row: Sequence[TableRange], low: bytes | None, high: bytes | None, chunk_bytes: int
     ) -> Iterator[Entries | Damage]:

@@ -121,8 +121,9 @@ class LevelDbStore(Store):
             starts = [None, *spread[:: -(-len(spread) // count) or 1]]
             for low in starts:
                 found |= self._some(low, None, -(-count // len(starts)))
-            found |= self._last(spread)
-        for key in _RESERVED:
+            if self._plan.ordered:
+                found |= self._last(sorted({*spread, *self._plan.tail()}))
+        for key in _RESERVED if self._plan.ordered else ():
             found |= self._some(key, key + b"\0", 1)
         keys = sorted(found) if self._plan.ordered else list(found)
         return RecordBatch(

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.test_backends.contract import Scan, read_all, shrink, untouched
 
 from datascan.backends.base import Damage
 from datascan.backends.errors import StoreNotFound, UnknownFormat
+from datascan.backends.leveldb_folder import Folder
 from datascan.backends.leveldb_store import LevelDbStore
 
 Records = dict[bytes, bytes]
@@ -270,6 +272,54 @@ def test_a_manifest_cut_between_edits_is_stale(tmp_path: Path) -> None:
         stale += bool(found.damages)
         assert at < len(whole) or not found.damages
     assert stale >= 4
+
+
+def test_tables_that_the_manifest_does_not_know(in_log: Path, records: Records, copy: Copy, tmp_path: Path) -> None:
+    """A crash leaves a table that repeats the log; a MANIFEST that lost its end leaves one with records of its own."""
+    other = tmp_path / "other"
+    shutil.copytree(in_log, other)
+    with plyvel.DB(str(other)) as db:  # puts the log's records into a table
+        repeated = only(other, "*.ldb").read_bytes()
+        db.put(b"000007.jpg", b"newer")
+        db.put(b"extra", b"1")
+        db.delete(b"000008.jpg")
+        db.compact_range()
+    path = copy(in_log)
+    (path / "000099.ldb").write_bytes(repeated)
+    assert scan(path).records == list(records.items())
+    assert scan(path).damages == []
+    (path / "000099.ldb").write_bytes(repeated[: len(repeated) // 2])
+    assert scan(path).records == list(records.items())
+    assert scan(path).damages == []
+    (path / "000099.ldb").write_bytes(max(other.glob("*.ldb")).read_bytes())
+    found = scan(path)
+    expected = {**records, b"000007.jpg": b"newer", b"extra": b"1"}
+    del expected[b"000008.jpg"]
+    assert dict(found.records) == expected
+    assert [damage.kind for damage in found.damages] == ["damaged"]
+    assert found.damages[0].reason.startswith("3 writes stand only in tables that are newer than MANIFEST")
+
+
+def test_a_table_that_is_written_while_the_folder_is_looked_at(
+    in_table: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listing is older than the MANIFEST: that is no damage but a reason to look again."""
+    listed = Folder.listed
+    listings = [replace(listed(in_table), tables={}, sizes={"CURRENT": 16})]
+    monkeypatch.setattr(Folder, "listed", lambda path: listings.pop() if listings else listed(path))
+    found = scan(in_table)
+    assert listings == []
+    assert found.records == list(records.items())
+    assert found.damages == []
+
+
+def test_a_flipped_fragment_costs_its_own_batch_alone(in_log: Path, records: Records, copy: Copy) -> None:
+    path = copy(in_log)
+    log = only(path, "*.log")
+    flip(log, log.read_bytes().index(records[b"000150.jpg"]) + 100)
+    found = scan(path)
+    assert found.records == [pair for pair in records.items() if pair[0] != b"000150.jpg"]
+    assert [(damage.kind, damage.records_lost) for damage in found.damages] == [("damaged", 1)]
 
 
 def test_a_log_cut_anywhere(in_log: Path, records: Records, copy: Copy) -> None:
