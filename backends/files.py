@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +75,8 @@ class ReadOnlyFile:
         return done
 
     def prefetch(self, offset: int, length: int) -> None:
-        """Tell the system that a range will be read soon."""
-        if length > 0:
+        """Tell the system that a range will be read soon, so that many ranges are fetched at once."""
+        with suppress(OSError):  # only advice: some file systems take none
             os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:

@@ -60,7 +60,11 @@ class PageReader:
         fault[numbers >= self.page_count] = BEYOND
         rows = np.flatnonzero(fault == 0)
         rows = rows[np.argsort(numbers[rows], kind="stable")]
-        for first, stop in runs(numbers[rows]):
+        stretches = list(runs(numbers[rows]))
+        if len(stretches) > 1:
+            for first, stop in stretches:
+                self.file.prefetch(int(numbers[rows[first]]) * self.page_size, (stop - first) * self.page_size)
+        for first, stop in stretches:
             self._read_run(content, rows[first:stop], int(numbers[rows[first]]), fault)
         content[fault != 0] = 0
         return parse_pages(content, np.where(numbers < 0, ~numbers, numbers), fault, self.form)
@@ -87,11 +91,11 @@ class PageReader:
                     fault[row] = UNREADABLE
 
 
-def runs(numbers: Ints, gap: int = 0) -> Iterator[tuple[int, int]]:
-    """Cut ascending page numbers into slices of neighbours; up to ``gap`` pages between them are bridged."""
+def runs(numbers: Ints) -> Iterator[tuple[int, int]]:
+    """Cut ascending page numbers into slices of neighbours."""
     if len(numbers) == 0:
         return
-    cuts = np.flatnonzero(np.diff(numbers) > gap + 1) + 1
+    cuts = np.flatnonzero(np.diff(numbers) != 1) + 1
     bounds = [0, *cuts.tolist(), len(numbers)]
     yield from pairwise(bounds)
 

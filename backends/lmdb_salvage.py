@@ -35,9 +35,10 @@ from .lmdb_format import (
     parse_nodes,
     sort_key,
 )
+from .lmdb_leaves import leaf_nodes, longest_ascending
 from .lmdb_metas import PAGE_SIZES
 from .lmdb_pages import UNKNOWN, LeafPlan, PageReader
-from .lmdb_records import RecordReader, leaf_nodes, longest_ascending
+from .lmdb_records import RecordReader
 from .lmdb_values import Rows, ValueFetcher
 
 _NONE = np.empty(0, np.int64)

@@ -10,9 +10,9 @@ import numpy as np
 from .base import Damage
 from .files import ReadOnlyFile
 from .lmdb_format import BIG, DUP_SORT, EMPTY_TREE, INTEGER_KEY, REVERSE_KEY, TREE_BYTES, Ints, Meta, Tree
+from .lmdb_leaves import leaf_nodes
 from .lmdb_metas import Snapshot
 from .lmdb_pages import LeafPlan, PageReader, find_node
-from .lmdb_records import leaf_nodes
 from .lmdb_salvage import Survey, find_main_tree, free_pages, guess_flags, guess_format, insert_lost_leaves, survey
 
 SEARCHED_LEAVES = 1024

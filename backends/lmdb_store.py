@@ -13,9 +13,10 @@ from .columns import BytesColumn
 from .errors import StoreNotFound
 from .files import ReadOnlyFile
 from .lmdb_format import Ints, Tree, sort_key
+from .lmdb_leaves import edge_key
 from .lmdb_metas import newest_transaction, read_snapshot
 from .lmdb_pages import find_node
-from .lmdb_records import RecordReader, edge_key
+from .lmdb_records import RecordReader
 from .lmdb_salvage import free_pages
 from .lmdb_state import State, database_tree, find_leaves, find_state, named_databases, page_reader
 from .lmdb_values import Rows, ValueFetcher

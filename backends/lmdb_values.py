@@ -171,19 +171,19 @@ class ValueFetcher:
         buffer[: high - low] = rows.values[low:high]
         starts = rows.value_start - low
         at = high - low
+        if len(plan) > 1:
+            for number, count, _ in plan:
+                reader.file.prefetch(number * size, count * size)
         for number, count, members in plan:
             target = buffer[at : at + count * size]
             taken = order[members]
             try:
                 done = reader.file.read_into(target, number * size)
             except OSError:
-                done = 0
-                for row in taken.tolist():
-                    refused[row] = self._read_alone(target, number, rows, row)
-                refused_here = [row for row in taken.tolist() if not refused[row]]
-                for row in refused_here:
-                    del refused[row]
                 done = len(target)
+                for row in taken.tolist():
+                    if reason := self._read_alone(target, number, rows, row):
+                        refused[row] = reason
             ends = (rows.extent[taken] - number) * size + reader.form.header + rows.value_size[taken]
             for row in taken[ends > done].tolist():
                 refused[row] = "its overflow pages lie beyond the end of the file"
@@ -195,7 +195,7 @@ class ValueFetcher:
         return buffer, starts
 
     def _read_alone(self, target: PageBytes, number: int, rows: Rows, row: int) -> str:
-        """Read one extent of a run that failed; the reason if it is this one."""
+        """Read one extent of a run that failed; the reason if it fails by itself, else nothing."""
         reader, size = self._reader, self._reader.page_size
         first = (int(rows.extent[row]) - number) * size
         stop = first + int(self._pages(rows.value_size[row : row + 1])[0]) * size

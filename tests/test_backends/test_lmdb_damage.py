@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import struct
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from datascan.backends.base import Damage
 from datascan.backends.errors import StoreError, StoreNotFound
+from datascan.backends.files import ReadOnlyFile
 from datascan.backends.lmdb_store import LmdbStore
 
 from .contract import Scan, read_all, shrink
@@ -428,6 +430,41 @@ def test_pages_given_back_at_the_end_of_the_file_are_no_truncation(tmp_path: Pat
     assert (tmp_path / "data.mdb").stat().st_size // PAGE < last_page
     with LmdbStore(tmp_path) as store:
         assert read_all(store).damages == []
+
+
+@pytest.mark.parametrize("flags", [LEAF, OVERFLOW])
+def test_unreadable_sectors_cost_their_records_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int
+) -> None:
+    original = made(tmp_path, 0, (3000,))
+    leaf = live_leaf(original, max(original.records))[0]
+    bad = PAGE * (leaf if flags == LEAF else original.pages(OVERFLOW)[200])
+
+    def failing(read: Callable[..., Any], size: Callable[[Any], int]) -> Callable[..., Any]:
+        def wrapped(file: ReadOnlyFile, one: Any, other: Any) -> Any:
+            offset, length = (one, other) if isinstance(one, int) else (other, size(one))
+            if offset <= bad < offset + length:
+                raise OSError(errno.EIO, "Input/output error")
+            return read(file, one, other)
+
+        return wrapped
+
+    monkeypatch.setattr(ReadOnlyFile, "read", failing(ReadOnlyFile.read, len))
+    monkeypatch.setattr(ReadOnlyFile, "read_into", failing(ReadOnlyFile.read_into, lambda target: target.nbytes))
+    monkeypatch.setattr(
+        ReadOnlyFile, "scatter", failing(ReadOnlyFile.scatter, lambda parts: sum(p.nbytes for p in parts))
+    )
+    with LmdbStore(tmp_path) as store:
+        rest = read_all(store)
+        check(original, rest, store.records_claimed)
+    assert len(rest.records) < len(original.records)
+    if flags == OVERFLOW:
+        (damage,) = rest.damages
+        assert damage.offset == bad
+        assert "Input/output error" in damage.reason
+        assert len(original.records) - len(rest.records) == 1
+    else:
+        assert "the medium could not be read" in rest.damages[0].reason
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"\0" * 50_000, b"garbage" * 5000, b"x"])
