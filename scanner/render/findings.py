@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..finding import Finding, Severity
-from ..printable import clip, fill, key_text, pad, printable, width
+from ..printable import fill, key_text, pad, printable, width
 from ..report import SourceReport
 from .numbers import counted
 from .pages import FIX, WHY, Page
@@ -65,23 +65,29 @@ def group_lines(group: Group, style: Style, page: Page | None) -> Iterator[str]:
 
 
 def place_lines(findings: list[Finding], style: Style) -> Iterator[str]:
-    """One finding a line in columns: position, key or dataset, message."""
+    """One finding a line in columns: position, key or dataset, message.
+
+    A name is never cut, since people copy it: one that is too long for its column has lines of its own.
+    """
     numbers = [position(finding) for finding in findings]
-    names = [clip(name(finding), max(style.width * 2 // 5, 16)) for finding in findings]
-    number_columns, name_columns = max(map(width, numbers), default=0), max(map(width, names), default=0)
-    indent = 2 + (number_columns + 2 if number_columns else 0) + (name_columns + 2 if name_columns else 0)
+    names = [name(finding) for finding in findings]
+    number_columns = max(map(width, numbers), default=0)
+    most = max(style.width * 2 // 5, 16)
+    name_columns = max((width(title) for title in names if width(title) <= most), default=0)
+    lead = 2 + (number_columns + 2 if number_columns else 0)
+    indent = lead + (name_columns + 2 if name_columns else 0)
+    if style.width - indent < MESSAGE_COLUMNS:
+        indent = 6
     for finding, number, title in zip(findings, numbers, names, strict=True):
-        head = "  "
-        head += pad(number, number_columns, right=True) + "  " if number_columns else ""
-        head += style.paint(title, "name") + " " * (name_columns - width(title) + 2) if name_columns else ""
-        message = printable(finding.message) + message_tail(finding)
-        if style.width - indent >= MESSAGE_COLUMNS or not (number_columns or name_columns):
-            first, *others = fill(message, style.width - indent) or [""]
-            yield head + first
-            yield from (" " * indent + line for line in others)
-        else:
-            yield head
-            yield from ("      " + line for line in fill(message, style.width - 6))
+        head = "  " + (pad(number, number_columns, right=True) + "  " if number_columns else "")
+        lines = fill(printable(finding.message) + message_tail(finding), style.width - indent) or [""]
+        if indent > 6 and width(title) <= name_columns:
+            yield head + style.paint(title, "name") + " " * (indent - lead - width(title)) + lines.pop(0)
+        elif title or number:
+            for part in fill(title, style.width - lead) or [""]:
+                yield (head + style.paint(part, "name")).rstrip()
+                head = " " * lead
+        yield from (" " * (indent if indent > 6 or title or number else 2) + line for line in lines)
 
 
 def position(finding: Finding) -> str:
