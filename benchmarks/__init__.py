@@ -1,0 +1,1 @@
+"""Benchmarks: generated workloads, the programs that compete over them, and the page that says how they fared."""
