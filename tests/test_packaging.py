@@ -54,5 +54,5 @@ def test_the_wheel_scans_without_development_dependencies(wheel: Path, tmp_path:
     ended = subprocess.run(
         [environment / "bin" / "datascan", "demo", str(tmp_path / "demo")], cwd=tmp_path, capture_output=True, text=True
     )
-    assert ended.returncode == 1, ended.stderr
+    assert ended.returncode == 0, ended.stderr
     assert "image-truncated" in ended.stdout

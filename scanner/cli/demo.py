@@ -16,8 +16,8 @@ from .session import Session
 def demo(session: Session, /, folder: str | None, color: str) -> int:
     """Write small data sets with planted faults, scan them, and say which faults were found.
 
-    FOLDER is a new or empty folder that keeps the data sets; without it they are removed at the end. Ends with 1, as
-    'datascan check' does where there are errors.
+    FOLDER is a new or empty folder that keeps the data sets; without it they are removed at the end. Ends with 0 if
+    every planted fault was found.
     """
     from .demo_run import run_demo_command
 

@@ -14,7 +14,7 @@ from ..printable import fill, pad, printable, width
 from ..render.numbers import counted
 from ..render.style import Style
 from ..render.terminal import report_lines, rule_pages
-from ..report import Report, SourceReport
+from ..report import ExitCode, SourceReport
 from .session import Session
 from .terminal import stdout_style, write_lines
 
@@ -45,15 +45,15 @@ def _demo(session: Session, folder: Path, color: str) -> int:
     report = check(*sources, jobs=1)
     style = replace(stdout_style(color), places=3)
     lines = list(report_lines(report, style, rule_pages()))
-    lines += ["", "", *planted_lines(planted, report, style)]
-    session.write(lambda stream: write_lines(lines, stream))
-    return int(report.exit_code)
-
-
-def planted_lines(planted: Sequence[Planted], report: Report, style: Style) -> Iterator[str]:
-    """What was planted, and whether the scan found it there."""
     by_path = {one.source.path: one for one in report.reports}
     found = [is_found(fault, by_path[str(fault.path)]) for fault in planted]
+    lines += ["", "", *planted_lines(planted, found, style)]
+    session.write(lambda stream: write_lines(lines, stream))
+    return int(ExitCode.CLEAN if all(found) else ExitCode.BUG)
+
+
+def planted_lines(planted: Sequence[Planted], found: Sequence[bool], style: Style) -> Iterator[str]:
+    """What was planted, and whether the scan found it there."""
     yield style.paint(f"{sum(found)} of {counted(len(planted), 'planted fault')} found", "name")
     names = max(width(fault.path.name) for fault in planted)
     rules = max(width(fault.rule) for fault in planted)
