@@ -16,6 +16,7 @@ from .plan import Plan
 from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport
 from .rules import instantiate
 from .rules.base import Rule
+from .rules.store import StoreReaderDied
 from .supervisor import WorkerDied
 from .worker import Checker, closing_damage, keys_at
 
@@ -46,6 +47,7 @@ class Outcome:
     scanned: Scanned
     findings: tuple[Finding, ...]
     not_run: tuple[NotRun, ...] = ()
+    reasons: tuple[str, ...] = ()
 
 
 Ask = Callable[..., Any]
@@ -56,6 +58,7 @@ def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
     """Run the rules of the whole set, ask the store for its last word, and make every location absolute."""
     total = scanned.total
     not_run: list[NotRun] = []
+    reasons: list[str] = []
     if not scanned.interrupted:
         rules = instantiate(plan.rules, plan.context)
         if total.damaged and any(rule.name == "record-key-gap" for rule in rules):
@@ -63,11 +66,11 @@ def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
             not_run.append(NotRun("record-key-gap", "records lost to damage leave holes of their own"))
         for rule in rules:
             _finish(rule, total)
-        _last_word(ask, plan, rules, total)
+        reasons = _last_word(ask, plan, rules, total)
     order = {name: number for number, name in enumerate(plan.rules)}
     findings = sorted(total.findings, key=lambda finding: _place(finding, order))
     keys = {} if scanned.interrupted else _missing_keys(ask, plan, scanned, findings)
-    return Outcome(scanned, tuple(_located(scanned, findings, keys)), tuple(not_run))
+    return Outcome(scanned, tuple(_located(scanned, findings, keys)), tuple(not_run), tuple(reasons))
 
 
 def _finish(rule: Rule, total: Partial) -> None:
@@ -78,19 +81,32 @@ def _finish(rule: Rule, total: Partial) -> None:
         total.crashes.setdefault(rule.name, traceback.format_exc())
 
 
-def _last_word(ask: Ask, plan: Plan, rules: list[Rule], total: Partial) -> None:
+def _last_word(ask: Ask, plan: Plan, rules: list[Rule], total: Partial) -> list[str]:
+    """Ask the store for what shows only at the end; gives reasons why the report is not about all of the set."""
     if plan.context.options.limit is not None:
-        return
+        return []
     checker = Checker(plan.choice.layout, rules, plan.context.options)
     try:
-        damages: Sequence[Damage] = ask(closing_damage, plan.source, total.positions)
+        damages: Sequence[Damage] = _asked(ask, closing_damage, plan.source, total.positions)
     except WorkerDied as death:
-        total.crashes.setdefault("reader", f"at the end of the scan the reader {death.reason}")
-        return
+        message = f"asking the store for its counts ends the reader: it {death.reason}"
+        for rule in rules:
+            if isinstance(rule, StoreReaderDied):
+                total.findings.add(rule.finding(message))
+        return [message]
     for damage in damages:
         checker.note(damage)
     total.unreadable += checker.partial.unreadable
     total.findings.merge(checker.partial.findings, 0)
+    return []
+
+
+def _asked(ask: Ask, function: Callable[..., Any], *args: Any) -> Any:
+    """Ask, and once more if that ended the reader: no blame without proof."""
+    try:
+        return ask(function, *args)
+    except WorkerDied:
+        return ask(function, *args)
 
 
 def _place(finding: Finding, order: dict[str, int]) -> tuple[int, int, tuple[int, ...], str]:
@@ -150,7 +166,7 @@ def _missing_keys(ask: Ask, plan: Plan, scanned: Scanned, findings: list[Finding
     found: dict[int, bytes] = {}
     for start, (partition, positions) in sorted(wanted.items()):
         try:
-            keys: dict[int, bytes] = ask(keys_at, plan.source, partition, positions)
+            keys: dict[int, bytes] = _asked(ask, keys_at, plan.source, partition, positions)
         except WorkerDied:  # it names the record by its index, then
             continue
         found.update((start + position, key) for position, key in keys.items())
@@ -164,7 +180,7 @@ def source_report(plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
     """The report of a source that was opened."""
     total, options = outcome.scanned.total, plan.context.options
     crashes = {name: f"crashed: {text.strip().splitlines()[-1]}" for name, text in total.crashes.items()}
-    reasons = [*plan.reasons, *(f"{name} {text}" for name, text in crashes.items())]
+    reasons = [*plan.reasons, *outcome.reasons, *(f"{name} {text}" for name, text in crashes.items())]
     if total.gave_up:
         reasons.append("too many records ended the reader")
     if outcome.scanned.interrupted:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from queue import LifoQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -49,7 +49,6 @@ class Crew:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.cancelled.set()
         for worker in self._workers:
             worker.close()
 
@@ -58,7 +57,7 @@ class Crew:
         return self._workers[0].call(function, *args)
 
     def run(self, tasks: Sequence[Task], tick: Tick) -> Generator[tuple[Task, Partial]]:
-        """Scan tasks; their partial reports come in the order of the tasks."""
+        """Scan tasks; their partial reports come in the order of the tasks. Closing it early ends what is under way."""
         pool = ThreadPoolExecutor(self.size, thread_name_prefix="datascan")
         try:
             yield from in_order(tasks, lambda task: pool.submit(self._contained, task), AHEAD * self.size, self, tick)
@@ -67,6 +66,7 @@ class Crew:
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            self.cancelled.clear()
 
     def _contained(self, task: Task) -> Partial:
         worker = self._idle.get()
@@ -91,8 +91,13 @@ def available_cores() -> int:
 def run_on(
     executor: Executor, tasks: Sequence[Task], limits: Limits, ahead: int, tick: Tick
 ) -> Generator[tuple[Task, Partial]]:
-    """Scan tasks on somebody else's executor; each of its processes keeps a contained worker of its own."""
-    return in_order(tasks, lambda task: executor.submit(scan_contained, task, limits), ahead, None, tick)
+    """Scan tasks on somebody else's executor; each of its processes keeps contained workers of its own."""
+    try:
+        yield from in_order(tasks, lambda task: executor.submit(scan_contained, task, limits), ahead, None, tick)
+    finally:
+        for task in tasks[:1]:  # only threads of this process hear of it; other processes end their tasks
+            _cancelled_of(task).set()
+            _cancelled.pop(task.source.scan)
 
 
 def in_order(
@@ -108,35 +113,67 @@ def in_order(
             if not waiting:
                 return
             task, future = waiting[0]
-            try:
-                partial = future.result(_TICK_S)
-            except NotYet:
-                if future.done():
-                    raise
-                tick(*(crew.progress() if crew is not None else (0, 0)))
+            if not wait([future], _TICK_S).done:
+                tick(*_under_way(waiting, crew))
                 continue
             waiting.popleft()
-            yield task, partial
+            yield task, future.result()
     finally:
         for _, future in waiting:
             future.cancel()
 
 
-_own: Worker | None = None
+def _under_way(waiting: Iterable[tuple[Task, Future[Partial]]], crew: Crew | None) -> tuple[int, int]:
+    """Records and bytes of tasks that are being scanned, or wait for one before them."""
+    records, size_bytes = (0, 0) if crew is None else crew.progress()
+    for task, future in waiting:
+        if future.done() and not future.cancelled() and future.exception() is None:
+            records += future.result().seen
+            size_bytes += task.partition.size_bytes
+    return records, size_bytes
+
+
+# ---- somebody else's threads and processes ----
+
+_idle: list[Worker] = []
+"""Workers of this process that wait for a task of an executor; ended with the process."""
+
+_cancelled: dict[int, threading.Event] = {}
+"""Set when the scan of that number is interrupted."""
+
+
+def _cancelled_of(task: Task) -> threading.Event:
+    return _cancelled.setdefault(task.source.scan, threading.Event())
+
+
+@atexit.register
+def _end_idle() -> None:
+    while _idle:
+        _idle.pop().close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # they answer to the parent
 
 
 def scan_contained(task: Task, limits: Limits) -> Partial:
     """Scan one task in a worker of this process's own, so that a culprit does not end this process."""
-    global _own
-    if _own is None or _own.limits != limits:
-        if _own is not None:
-            _own.close()
-        _own = Worker(limits, threading.Event())
-    return _scan_with(_own, task)
+    cancelled = _cancelled_of(task)
+    try:
+        worker = _idle.pop()
+    except IndexError:
+        worker = Worker(limits, cancelled)
+    if worker.limits != limits:
+        worker.close()
+        worker = Worker(limits, cancelled)
+    worker.cancelled = cancelled
+    try:
+        return _scan_with(worker, task)
+    finally:
+        _idle.append(worker)
 
 
 def _scan_with(worker: Worker, task: Task) -> Partial:
     from .contain import Containment
-    from .worker import scan_window
 
-    return Containment(task, lambda task, window: worker.call(scan_window, task, window)).run()
+    return Containment(task, worker.call).run()

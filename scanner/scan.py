@@ -52,29 +52,57 @@ def scan_source(
         The source could not be looked at.
     UsageError
         An option that makes no sense for this source.
+    KeyboardInterrupt
+        Before there is anything to report. Later an interruption ends the scan with what there is.
     """
-    clock = time.monotonic()
-    started = datetime.now(UTC).isoformat(timespec="seconds")
     rules = tuple(rule.name for rule in select(options.select, options.ignore))
+    clock = Clock()
     try:
         plan: Plan = crew.call(make_plan, Request(str(path), options, rules, backend, database, layout))
     except WorkerDied as death:
         return _never_opened(str(path), options, death)
-    meter = _Meter(str(path), plan, progress)
+    return scan_plan(plan, crew, clock, executor, progress)
+
+
+class Clock:
+    """When a scan began."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def run_info(self, workers: int) -> RunInfo:
+        """What the report says of the run, now that it is over."""
+        return RunInfo(self.started, round(time.monotonic() - self.began, 3), workers)
+
+
+def scan_plan(
+    plan: Plan,
+    crew: Crew,
+    clock: Clock,
+    executor: Executor | None = None,
+    progress: ProgressCallback | None = None,
+) -> SourceReport:
+    """Scan what was planned."""
+    meter = _Meter(plan, progress)
     tasks = plan.tasks()
     if executor is not None:
         partials = run_on(executor, tasks, crew.limits, AHEAD * crew.size, meter.tick)
     else:
         partials = crew.run(tasks, meter.tick)
     scanned = _merged(plan, partials, meter)
-    outcome = conclude(crew.call, plan, scanned)
-    run = RunInfo(started, round(time.monotonic() - clock, 3), max(min(crew.size, len(tasks)), 1))
-    return source_report(plan, outcome, run)
+    try:
+        outcome = conclude(crew.call, plan, scanned)
+    except KeyboardInterrupt:
+        scanned.interrupted = True
+        outcome = conclude(crew.call, plan, scanned)
+    return source_report(plan, outcome, clock.run_info(max(min(crew.size, len(tasks)), 1)))
 
 
 def _merged(plan: Plan, partials: Generator[tuple[Task, Partial]], meter: _Meter) -> Scanned:
     """Merge partial reports in order; Ctrl-C keeps what is there."""
-    scanned = Scanned(plan.opening)
+    scanned = Scanned(Partial(plan.context.options))
+    scanned.total.merge(plan.opening)
     try:
         with closing(partials):
             for task, partial in partials:
@@ -100,8 +128,8 @@ def _never_opened(path: str, options: Options, death: WorkerDied) -> SourceRepor
 class _Meter:
     """Adds up what tasks report and passes it on."""
 
-    def __init__(self, path: str, plan: Plan, callback: ProgressCallback | None) -> None:
-        self.path = path
+    def __init__(self, plan: Plan, callback: ProgressCallback | None) -> None:
+        self.path = plan.source.path
         self.total_bytes = sum(partition.size_bytes for partition in plan.partitions)
         self.callback = callback
         self.records = self.done_bytes = 0

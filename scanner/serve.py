@@ -9,20 +9,14 @@ import struct
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import IO, Any
 
-from .stamp import Stamp
+from .stamp import NOTHING, Stamp, wear
 
 _LENGTH = struct.Struct("<Q")
 
-_stamp: Stamp | None = None
-
-
-def stamp(start: int, stop: int, records: int = 0, size_bytes: int = 0) -> None:
-    """Say which positions are touched next; does nothing outside a worker."""
-    if _stamp is not None:
-        _stamp.write(start, stop, records, size_bytes)
+_OOM_SCORE = "500"
+"""Where the whole machine runs out of memory, the kernel shall end a worker, which is replaced, not its parent."""
 
 
 def send(stream: IO[bytes], message: Any) -> None:
@@ -51,21 +45,21 @@ def receive(stream: IO[bytes]) -> Any:
     return pickle.loads(body)
 
 
-def main(stamp_path: str, max_memory: int | None) -> None:
+def main(parent: int, descriptor: int, max_memory: int | None) -> None:
     """Answer calls: each is ``(function, args)``, each answer ``(ok, value)``."""
-    global _stamp
     calls, answers = _own_streams()
-    _end_with_the_parent()
-    _limit_memory(max_memory)
-    _stamp = Stamp(Path(stamp_path))
+    _end_with(parent)
+    own = Stamp(descriptor)
     import_module(".plan", __package__)  # while the parent is still busy with its own imports
+    _limit_memory(max_memory)
+    wear(own)
+    own.write(NOTHING, NOTHING)
     while True:
         try:
             function, args = receive(calls)
         except EOFError:
             return
         send(answers, _answer(function, args))
-        stamp(-1, -1)
 
 
 def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
@@ -91,16 +85,26 @@ def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
     return calls, answers
 
 
-def _end_with_the_parent() -> None:
-    """Ctrl-C is the parent's to handle; a parent that is killed takes its workers with it (Linux)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end_with(parent: int) -> None:
+    """Signals that end a scan are the parent's to handle; a parent that is killed takes its workers with it (Linux).
+
+    Elsewhere a worker ends when it finds its standard input closed.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     if sys.platform == "linux":
         import ctypes
 
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() == 1:  # it died before the call
+        if os.getppid() != parent:  # it died before the call
             os._exit(1)
+        try:
+            with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+                file.write(_OOM_SCORE)
+        except OSError:
+            return
 
 
 def _limit_memory(max_memory: int | None) -> None:

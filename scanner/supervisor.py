@@ -16,31 +16,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..backends.errors import StoreError
 from .serve import receive, send
-from .stamp import Stamp
+from .stamp import NOTHING, Mark, Stamp, shared_memory
 
 _TICK_S = 0.1
+_START_S = 60.0
+"""How long a worker may take to start, whatever the timeout: a busy machine says nothing about a record."""
+
+_PATIENCE = 60
+"""While no record is touched (a log is replayed, pages are listed) a worker that goes on reading may take so many
+times the timeout."""
+
+_GIVE_UP_S = 0.5
+"""How long to wait for a killed process. One that hangs in a dead file system ends when that answers."""
+
+_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""The processes are the parallelism; numpy's threads would only take memory and time to start."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a worker may use before it is ended.
 
-    ``timeout_s`` is the longest time without progress; ``max_memory`` is in bytes, ``None`` for no limit.
+    ``timeout_s`` is the longest time without progress. ``max_memory`` is in bytes, ``None`` for no limit; the default
+    leaves room for the largest image and chunk that are decoded at all, and stops what allocates without an end.
     """
 
     timeout_s: float = 60.0
-    max_memory: int | None = None
+    max_memory: int | None = 4 << 30
+
+
+LEAST_MEMORY = 256 << 20
+"""A lower limit would stop workers that only read a batch of the usual size."""
 
 
 class WorkerDied(Exception):
-    """A worker ended without an answer. ``start`` and ``stop`` are the positions it had stamped (-1: none)."""
+    """A worker ended without an answer; ``mark`` is its last stamp."""
 
-    def __init__(self, reason: str, start: int, stop: int) -> None:
+    def __init__(self, reason: str, mark: Mark) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.start = start
-        self.stop = stop
+        self.mark = mark
 
 
 class Cancelled(Exception):
@@ -55,7 +72,8 @@ class Worker:
         self.cancelled = cancelled
         self._process: subprocess.Popen[bytes] | None = None
         self._stamp: Stamp | None = None
-        self._answers: queue.Queue[Any] = queue.Queue()
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._busy = False
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a module-level function in the worker and wait for what it returns.
@@ -66,16 +84,26 @@ class Worker:
             It was killed, ran out of time or memory.
         Cancelled
             ``cancelled`` was set meanwhile; the worker is gone.
+        StoreError
+            No worker could be started.
         Exception
             What the function itself raised.
         """
         if self.cancelled.is_set():
             raise Cancelled
         process, stamp = self._running()
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # a worker that died while idle: noticed below
-            send(process.stdin, (function, args))
-        ok, value = self._wait(process, stamp)
+        stamp.forget()
+        self._busy = True
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # a worker that died while idle: noticed below
+                send(process.stdin, (function, args))
+            ok, value = self._wait(process, stamp)
+        except BaseException:
+            self.close()  # its answer would be taken for that of the next call
+            raise
+        finally:
+            self._busy = False
         if ok:
             return value
         if isinstance(value, MemoryError):
@@ -84,24 +112,22 @@ class Worker:
 
     def progress(self) -> tuple[int, int]:
         """Records and bytes done in the call that is under way."""
-        if self._stamp is None:
+        stamp = self._stamp
+        if stamp is None or not self._busy:
             return 0, 0
-        _, _, _, records, size_bytes = self._stamp.read()
-        return records, size_bytes
+        with contextlib.suppress(ValueError):  # closed at this moment
+            mark = stamp.read()
+            return mark.records, mark.size_bytes
+        return 0, 0
 
     def close(self) -> None:
         """End the worker."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with contextlib.suppress(OSError):
-                        stream.close()
+            _end(process)
         stamp, self._stamp = self._stamp, None
         if stamp is not None:
-            stamp.remove()
+            stamp.close()
 
     def start(self) -> None:
         """Start the process, if there is none, without waiting for it."""
@@ -111,66 +137,134 @@ class Worker:
         if self._process is not None and self._process.poll() is not None:
             self.close()  # it died while it had nothing to do: no record is to blame
         if self._process is None or self._stamp is None:
-            self._stamp = Stamp.create()
-            # Not multiprocessing: its children run the caller's main module again, and a user's script has no guard.
-            code = "import sys; sys.path[:] = {!r}; from {} import main; main({!r}, {!r})".format(
-                sys.path, __name__.rpartition(".")[0] + ".serve", str(self._stamp.path), self.limits.max_memory
-            )
-            self._answers = queue.Queue()
-            self._process = _starter.submit(_start, code).result()
+            self.close()
+            descriptor = shared_memory()
+            try:
+                self._stamp = Stamp(descriptor)
+                self._answers = queue.SimpleQueue()
+                self._process = _starter().submit(_start, descriptor, self.limits.max_memory).result()
+            except OSError as exc:
+                raise StoreError(f"no reader process could be started: {exc.strerror}") from exc
+            finally:
+                os.close(descriptor)
             threading.Thread(target=_collect, args=(self._process, self._answers), daemon=True).start()
         return self._process, self._stamp
 
     def _wait(self, process: subprocess.Popen[bytes], stamp: Stamp) -> tuple[bool, Any]:
-        beats, since = -1, time.monotonic()
+        watch = _Watch(self.limits, process.pid, stamp)
         while True:
             try:
                 answer = self._answers.get(timeout=_TICK_S)
             except queue.Empty:
                 if self.cancelled.is_set():
-                    self.close()
                     raise Cancelled from None
-                now = time.monotonic()
-                latest = stamp.read()[0]
-                if latest != beats:
-                    beats, since = latest, now
-                elif now - since > self.limits.timeout_s:
-                    raise self._died(f"made no progress for {self.limits.timeout_s:g} s") from None
-                if self.limits.max_memory is not None and resident_bytes(process.pid) > self.limits.max_memory:
-                    raise self._died(f"took more than {self.limits.max_memory >> 20} MiB of memory") from None
+                if (reason := watch.look()) is not None:
+                    raise self._died(reason) from None
                 continue
             if answer is None:
-                raise self._died(_ending(process.wait()))
+                raise self._died(_ending(process))
             result: tuple[bool, Any] = answer
             return result
 
-    def _died(self, reason: str) -> WorkerDied:
+    def _died(self, reason: str) -> Exception:
+        assert self._process is not None
         assert self._stamp is not None
-        _, start, stop, _, _ = self._stamp.read()
+        _end(self._process)  # first, so that the stamp is its last
+        mark = self._stamp.read()
         self.close()
-        return WorkerDied(reason, start, stop)
+        if mark.beats == 0:
+            return StoreError(f"a reader process could not start: it {reason}")
+        return WorkerDied(reason, mark)
 
 
-_starter = ThreadPoolExecutor(1, thread_name_prefix="datascan-starter")
-"""Starts all workers: Linux kills a child with the thread that started it, so this one outlives every scan."""
+class _Watch:
+    """Looks after one call."""
+
+    def __init__(self, limits: Limits, pid: int, stamp: Stamp) -> None:
+        self.limits = limits
+        self.pid = pid
+        self.stamp = stamp
+        self.seen: tuple[int, int] = (-1, -1)
+        self.since = self.stamped = time.monotonic()
+
+    def look(self) -> str | None:
+        """Why the worker has to be ended, ``None`` while it need not."""
+        now, mark = time.monotonic(), self.stamp.read()
+        if mark.beats != self.seen[0]:
+            self.stamped = now
+        # Whoever opens a store or lists its pages does not stamp, but reads.
+        seen = (mark.beats, read_bytes(self.pid) if mark.start == NOTHING else 0)
+        if seen != self.seen:
+            self.seen, self.since = seen, now
+        timeout = self.limits.timeout_s if mark.beats else max(_START_S, self.limits.timeout_s)
+        if now - self.since > timeout:
+            return f"made no progress for {timeout:g} s"
+        if now - self.stamped > timeout * _PATIENCE:
+            return f"read on for {now - self.stamped:.0f} s without coming to an end"
+        limit = self.limits.max_memory
+        if limit is not None and resident_bytes(self.pid) > limit:
+            return f"took more than {limit >> 20} MiB of memory"
+        return None
 
 
-def _start(code: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", code]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+# ---- processes ----
+
+_threads: list[ThreadPoolExecutor] = []
 
 
-def _collect(process: subprocess.Popen[bytes], answers: queue.Queue[Any]) -> None:
-    """Move answers from the pipe to the queue; ``None`` when the worker is gone."""
+def _starter() -> ThreadPoolExecutor:
+    """Starts all workers: Linux kills a child with the thread that started it, so this one outlives every scan."""
+    if not _threads:
+        _threads.append(ThreadPoolExecutor(1, thread_name_prefix="datascan-starter"))
+    return _threads[0]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.clear)  # the thread is not in the child
+
+
+def _start(descriptor: int, max_memory: int | None) -> subprocess.Popen[bytes]:
+    # Not multiprocessing: its children run the caller's main module again, and a user's script has no guard.
+    code = "import sys; sys.path[:] = {!r}; from {} import main; main({!r}, {!r}, {!r})".format(
+        sys.path, __name__.rpartition(".")[0] + ".serve", os.getpid(), descriptor, max_memory
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(descriptor,),
+        env=os.environ | _ONE_THREAD,
+    )
+
+
+def _collect(process: subprocess.Popen[bytes], answers: queue.SimpleQueue[Any]) -> None:
+    """Move answers from the pipe to the queue; ``None`` when the worker is gone, or what it sends is none."""
     assert process.stdout is not None
     try:
         while True:
             answers.put(receive(process.stdout))
-    except (EOFError, OSError, ValueError):
+    except Exception:  # a process whose memory is damaged may send anything before it dies
         answers.put(None)
+    finally:
+        process.stdout.close()
 
 
-def _ending(code: int) -> str:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_GIVE_UP_S)
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    """How a process ended that sends nothing more."""
+    try:
+        code = process.wait(_GIVE_UP_S)
+    except subprocess.TimeoutExpired:
+        return "sent no answer that makes sense"
     if code >= 0:
         return f"ended with exit code {code}"
     with contextlib.suppress(ValueError):
@@ -185,3 +279,11 @@ def resident_bytes(pid: int) -> int:
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def read_bytes(pid: int) -> int:
+    """Bytes that a process has read so far; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/io").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0

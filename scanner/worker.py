@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from ..backends import open_store
 from ..backends.base import Batch, Damage, Extent, Partition, RecordBatch, RowBatch, Store
+from ..backends.errors import StoreError
 from .layouts.base import Layout, RecordLayout, RowLayout
 from .options import Options
 from .partial import Partial
 from .rules import StoreRule, instantiate
 from .rules.base import Context, Rule
 from .sample import SampleBatch
-from .serve import stamp
+from .stamp import decoding, reading, untouch
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,18 @@ class Checker:
                 return
         try:
             samples = self._decode(batch)
+        except MemoryError:
+            raise  # no bug of ours: the record that takes so much is looked for
         except Exception:
             self.partial.crashes.setdefault("layout", traceback.format_exc())
             return
+        untouch()
         if isinstance(batch, RecordBatch) or batch.whole:
             self.partial.seen += len(batch)
         try:
             self.partial.summary.add(samples)
+        except MemoryError:
+            raise
         except Exception:
             self.partial.crashes.setdefault("statistics", traceback.format_exc())
         self.check(samples)
@@ -87,6 +93,8 @@ class Checker:
             try:
                 for finding in rule.check(samples):
                     self.partial.findings.add(finding)
+            except MemoryError:
+                raise
             except Exception:
                 self.partial.crashes.setdefault(rule.name, traceback.format_exc())
                 self.rules.remove(rule)
@@ -117,6 +125,9 @@ class Window:
     step: int | None = None
 
 
+BEHIND = 1 << 62
+"""A window that starts here holds nothing but the partition's extent."""
+
 _opened: tuple[SourceRef, Store] | None = None
 
 
@@ -140,8 +151,16 @@ def scan_window(task: Task, window: Window) -> Partial:
     parts = _window(open_source(task.source), task.partition, window)
     position = window.start
     while True:
-        stamp(position, -1, partial.seen, partial.bytes_read)
-        part = next(parts, None)
+        reading(position, partial.seen, partial.bytes_read)
+        try:
+            part = next(parts, None)
+        except (MemoryError, StoreError):
+            raise
+        except Exception:
+            partial.crashes.setdefault("reader", traceback.format_exc())
+            partial.damaged = True
+            part = Extent(position)
+            parts = iter(())
         if part is None:
             return partial
         if isinstance(part, Damage):
@@ -149,26 +168,26 @@ def scan_window(task: Task, window: Window) -> Partial:
         elif isinstance(part, Extent):
             partial.extend(task.partition.table, part.positions)
         elif len(part):
-            position = int(part.positions[-1]) + 1
-            stamp(int(part.positions[0]), position, partial.seen, partial.bytes_read)
+            first, position = int(part.positions[0]), int(part.positions[-1]) + 1
+            decoding(part.positions, first, position, partial.seen, partial.bytes_read)
             checker.take(part)
 
 
 def _window(store: Store, partition: Partition, window: Window) -> Iterator[Batch | Damage | Extent]:
-    """What `Store.read` gives of a window."""
+    """What `Store.read` gives of a window. Windows that lie side by side give each record and damage once."""
     if window == Window():
         yield from store.read(partition)
         return
-    last = -1
+    place = 0  # where damage without a position of its own was met
     for part in store.read_from(partition, window.start, window.stop, window.step):
         if isinstance(part, Extent):
             if window.stop is None:
                 yield part
         elif isinstance(part, Damage):
-            if _inside(last if part.position is None else part.position, window):
+            if _inside(place if part.position is None else part.position, window):
                 yield part
-        else:
-            last = int(part.positions[-1]) if len(part) else last
+        elif len(part):
+            place = int(part.positions[-1]) + 1
             rows = part.positions >= window.start
             if window.stop is not None:
                 rows &= part.positions < window.stop
@@ -176,7 +195,7 @@ def _window(store: Store, partition: Partition, window: Window) -> Iterator[Batc
             step = window.step or max(len(picked), 1)
             for first in range(0, len(picked), step):
                 yield part.take(picked[first : first + step])
-            if window.stop is not None and last >= window.stop:
+            if window.stop is not None and place > window.stop:
                 return
 
 

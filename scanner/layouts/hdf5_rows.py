@@ -15,6 +15,7 @@ from ...backends.columns import BytesColumn
 from ..images import inspect_image, sniff_format
 from ..options import Options
 from ..sample import ArrayBlock, Colour, Fault, ImageSample, LabelBlock, Rows, SampleBatch, TextBlock
+from ..stamp import touch
 from .base import RowLayout
 
 LARGEST_LABEL_ROW = 1 << 15
@@ -97,6 +98,7 @@ class Hdf5Rows(RowLayout):
             if not len(value):
                 samples.faults.append(Fault(row, "record-empty", "the image has 0 bytes", path))
                 continue
+            touch(row)
             facts = inspect_image(value, self.options)
             samples.images.append(ImageSample(row, facts, path))
             samples.faults += [replace(fault, row=row, dataset=path) for fault in facts.faults]

@@ -11,6 +11,7 @@ from ...backends.base import RecordBatch
 from ..images import inspect_image, sniff_format
 from ..options import Options
 from ..sample import Fault, ImageSample, Rows, SampleBatch
+from ..stamp import touch
 from .base import RecordLayout, Traits
 from .keys import reserved_rows, twin_key
 
@@ -47,6 +48,7 @@ def add_images(samples: SampleBatch, batch: RecordBatch, rows: Rows, options: Op
         if not len(value):
             samples.faults.append(Fault(row, "record-empty", "the value has 0 bytes"))
             continue
+        touch(row)
         facts = inspect_image(value, options)
         samples.images.append(ImageSample(row, facts))
         samples.faults += [replace(fault, row=row) for fault in facts.faults]

@@ -12,6 +12,7 @@ from ...backends.columns import BytesColumn
 from ..images import inspect_image
 from ..options import Options
 from ..sample import ArrayBlock, Colour, Fault, ImageFacts, ImageSample, Rows, SampleBatch
+from ..stamp import touch
 from .datum import Datum, datum_fault, float_values
 from .datum_runs import DatumRun, Template
 from .stacking import as_floats, blocks
@@ -88,6 +89,7 @@ class Payloads:
         samples.contents = BytesColumn(self._values.buffer, self._content_starts[rows], self._content_lengths[rows])
 
     def _add_image(self, row: int, data: memoryview, datum: Datum) -> None:
+        touch(row)
         facts = inspect_image(data, self._options)
         self._images.append(ImageSample(row, facts))
         self.faults += [replace(fault, row=row) for fault in facts.faults]

@@ -1,0 +1,90 @@
+"""Layouts whose decoding dies, hangs or eats memory on marked records, as a library with a bug would."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from pathlib import Path
+
+import lmdb
+import numpy as np
+
+from datascan.backends.base import RecordBatch
+from datascan.scanner.layouts.base import RecordLayout
+from datascan.scanner.options import Options
+from datascan.scanner.sample import LabelBlock, SampleBatch
+from datascan.scanner.stamp import touch
+
+GOOD = b"good"
+
+
+def write_records(path: Path, marks: dict[int, bytes], count: int, padding: int = 0) -> Path:
+    """An LMDB of records that hold their number and a word: `GOOD`, or how they kill."""
+    with lmdb.open(str(path), map_size=1 << 26, lock=False) as env, env.begin(write=True) as txn:
+        for index in range(count):
+            txn.put(b"%08d" % index, b"%d %s " % (index, marks.get(index, GOOD)) + bytes(padding))
+    return path
+
+
+def die(how: str) -> None:
+    """End this process, or keep it from going on."""
+    if how.startswith("SIG"):
+        os.kill(os.getpid(), getattr(signal, how))
+    elif how == "read-null":
+        ctypes.string_at(0)
+    elif how == "exit":
+        os._exit(3)
+    elif how == "loop":
+        while True:
+            pass
+    elif how == "memory":
+        hoard = []
+        while True:
+            hoard.append(np.ones(1 << 22))
+
+
+class Killer(RecordLayout):
+    """Numbers as labels; a record whose word is a way to die kills whoever decodes it. Says which record it is at."""
+
+    name = "killer"
+    title = "Records that kill"
+    stamps = True
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        super().__init__(options)
+        self.folder = folder
+
+    @classmethod
+    def agrees(cls, sample: RecordBatch) -> list[bool]:
+        return [True] * len(sample)
+
+    def decode(self, batch: RecordBatch) -> SampleBatch:
+        numbers, company = [], 0
+        for row, value in enumerate(batch.values):
+            if self.stamps:
+                touch(row)
+            number, word = bytes(value).split(b" ")[:2]
+            numbers.append(int(number))
+            company += word == b"company"
+            self.meet(word.decode(), int(number), company)
+        rows = np.arange(len(batch))
+        return SampleBatch(batch, rows, labels=[LabelBlock("label", rows, np.array(numbers))])
+
+    def meet(self, word: str, number: int, company: int) -> None:
+        if word == "company" and company == 2:
+            die("SIGSEGV")
+        elif word == "once":
+            try:
+                (self.folder / str(number)).touch(exist_ok=False)
+            except FileExistsError:
+                return
+            die("SIGSEGV")
+        elif word not in ("company", "good"):
+            die(word)
+
+
+class SilentKiller(Killer):
+    """As `Killer`, but only the batch is known when it dies."""
+
+    stamps = False
