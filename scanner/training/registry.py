@@ -1,10 +1,27 @@
-"""All rules about files, in the order of their pages: each family's module lists its own.
+"""All rules about files, in the order of their pages, and the judge of each kind of file.
 
-To add a family: a tuple of `rules.FileRule` classes in its module, and a line in `FILE_RULES`.
+To add a family: a tuple of `rules.FileRule` classes in its own module and a line in `FILE_RULES`; for a kind of file
+that ``datascan lint`` is to judge, a line in `JUDGES`.
 """
 
 from __future__ import annotations
 
-from .rules import FileRule
+from collections.abc import Callable, Mapping
 
-FILE_RULES: tuple[type[FileRule], ...] = ()
+from ..finding import Finding
+from .prototxt import Message
+from .rules import FileRule, in_line_order
+from .solver_check import SOLVER_RULES, check_solver
+from .text_rules import NET_TEXT_RULES, check_text
+
+FILE_RULES: tuple[type[FileRule], ...] = (*SOLVER_RULES, *NET_TEXT_RULES)
+"""Every rule about solvers, nets and logs."""
+
+
+def check_net_text(message: Message) -> list[Finding]:
+    """Findings of a net as a text: what Caffe's parser refuses."""
+    return list(in_line_order(check_text(message, "net")))
+
+
+JUDGES: Mapping[str, Callable[[Message], list[Finding]]] = {"solver": check_solver, "net": check_net_text}
+"""Kind of file to what judges it."""

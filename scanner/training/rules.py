@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..finding import Finding, Location, Severity
 
 CAUSES = (
@@ -71,9 +73,11 @@ class FileRule:
 
 
 def spoken(value: Any) -> Any:
-    """A value that JSON can carry: NaN and the infinities as words."""
+    """A value that JSON can carry: NaN and the infinities as words, float32 numbers in their shortest form."""
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, float) and abs(value) < 1e38 and float(np.float32(value)) == value:
+        return float(str(np.float32(value)))
     if isinstance(value, list | tuple):
         return [spoken(one) for one in value]
     if isinstance(value, Mapping):
