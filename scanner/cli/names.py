@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from ...backends.errors import UsageError
 from ..layouts import LAYOUTS
-from ..rules import FAMILIES, RULES
+from ..rules import RULES, Rule
+from ..training.registry import FILE_RULES
+from ..training.rules import FileRule
+
+ALL_RULES: tuple[type[Rule] | type[FileRule], ...] = (*RULES, *FILE_RULES)
+"""Rules about data sets, then those about solvers, nets and logs."""
 
 
-def names_of(name: str, said_by: str = "") -> list[str]:
+def names_of(name: str, said_by: str = "", among: Sequence[type[Rule] | type[FileRule]] = RULES) -> list[str]:
     """The rules that a name stands for: itself, or all of a family.
 
     Raises
@@ -18,13 +23,14 @@ def names_of(name: str, said_by: str = "") -> list[str]:
     UsageError
         No such rule or family; the message starts with ``said_by``, the option that the name was given to.
     """
-    rules = [rule.name for rule in RULES]
+    rules = [rule.name for rule in among]
+    families = list(dict.fromkeys(rule.partition("-")[0] for rule in rules))
     if name in rules:
         return [name]
-    if name in FAMILIES:
+    if name in families:
         return [rule for rule in rules if rule.partition("-")[0] == name]
-    near = get_close_matches(name, [*rules, *FAMILIES], 3, 0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(FAMILIES)}"
+    near = get_close_matches(name, [*rules, *families], 3, 0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(families)}"
     said = f"{said_by}: " if said_by else ""
     raise UsageError(f"{said}no rule or family {name!r}; {hint} ('datascan rules' lists all)")
 

@@ -87,7 +87,10 @@ def place_lines(findings: list[Finding], style: Style) -> Iterator[str]:
             for part in fill(title, style.width - lead) or [""]:
                 yield (head + style.paint(part, "name")).rstrip()
                 head = " " * lead
-        yield from (" " * (indent if indent > 6 or title or number else 2) + line for line in lines)
+        margin = " " * (indent if indent > 6 or title or number else 2)
+        yield from (margin + line for line in lines)
+        for place, line in enumerate(fill(remedy(finding), style.width - len(margin) - 3)):
+            yield margin + (" " * 3 if place else style.paint("-> ", "dim")) + line
 
 
 def position(finding: Finding) -> str:
@@ -114,6 +117,12 @@ def name(finding: Finding) -> str:
         element = "[" + ", ".join(map(str, location.element)) + "]"
         text += element if location.key is None else f" {element}"
     return text
+
+
+def remedy(finding: Finding) -> str:
+    """What to write instead, where a finding about a solver or a net says so."""
+    said = finding.data.get("remedy")
+    return printable(said) if isinstance(said, str) else ""
 
 
 def message_tail(finding: Finding) -> str:

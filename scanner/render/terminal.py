@@ -21,6 +21,9 @@ NOT_RUN_SHOWN = 8
 LOSING = ("store-unreadable", "store-truncated", "store-damaged", "store-reader-died", "store-external-reference")
 """Rules whose findings may stand for records that nobody could count."""
 
+TEXTS = ("solver", "net", "log")
+"""Layouts of files that are read line by line."""
+
 LABELS = 9
 """Columns of the words before source, coverage and the like."""
 
@@ -40,9 +43,10 @@ def render_text(
 def rule_pages() -> dict[str, Page]:
     """The pages of all rules."""
     from ..rules import RULES
+    from ..training.registry import FILE_RULES
     from .pages import pages_of
 
-    return pages_of(RULES)
+    return pages_of((*RULES, *FILE_RULES))
 
 
 def report_lines(report: Report, style: Style, pages: Mapping[str, Page]) -> Iterator[str]:
@@ -91,7 +95,7 @@ def verdict_sentence(report: SourceReport) -> str:
     if report.error is not None and not report.coverage.seen:
         return printable(report.error.removeprefix(f"{report.source.path}: "))
     found = findings_phrase(report)
-    records = counted(report.coverage.seen, "record")
+    records = counted(report.coverage.seen, unit(report))
     if report.interrupted:
         return f"{found} so far; interrupted after {records}"
     if report.crashed:
@@ -124,7 +128,7 @@ def findings_phrase(report: SourceReport) -> str:
 def fact_lines(report: SourceReport, style: Style) -> Iterator[str]:
     """What the source is, how much of it was looked at, what was not."""
     yield from labelled("source", source_phrase(report), style)
-    if report.run.started:
+    if report.run.started and report.source.layout not in TEXTS:
         yield from labelled("scan", run_phrase(report), style)
     yield from labelled("looked at", coverage_phrase(report), style)
     for reason in report.coverage.reasons:
@@ -140,10 +144,15 @@ def labelled(label: str, text: str, style: Style) -> Iterator[str]:
         yield f"  {style.paint(pad(head, LABELS), 'dim')}  {line}"
 
 
+def unit(report: SourceReport) -> str:
+    """What is counted: lines of a solver, net or log, records of everything else."""
+    return "line" if report.source.layout in TEXTS else "record"
+
+
 def source_phrase(report: SourceReport) -> str:
     """Store, layout, records, size."""
     source = report.source
-    parts = [source.store or "not recognised"]
+    parts = [] if source.layout in TEXTS else [source.store or "not recognised"]
     if source.layout:
         parts.append(printable(source.layout))
     if source.records is not None:
@@ -168,7 +177,7 @@ def run_phrase(report: SourceReport) -> str:
 def coverage_phrase(report: SourceReport) -> str:
     """How many of how many records."""
     coverage, records = report.coverage, report.source.records
-    text = counted(coverage.seen, "record")
+    text = counted(coverage.seen, unit(report))
     if records is not None and records != coverage.seen:
         text = f"{coverage.seen:,} of {counted(records, 'record')} ({share(coverage.seen, records)})"
     if coverage.unreadable:
@@ -215,4 +224,4 @@ def table_lines(report: Report, style: Style) -> Iterator[str]:
 
 def table_phrase(report: SourceReport) -> str:
     """Findings and records in few words."""
-    return f"{findings_phrase(report)} · {counted(report.coverage.seen, 'record')}"
+    return f"{findings_phrase(report)} · {counted(report.coverage.seen, unit(report))}"

@@ -6,13 +6,13 @@ type or one field given twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from typing import Literal
 
-from .prototxt import Field, Message, Scalar
+from .prototxt import Field, Message, Scalar, parse
 from .schema_tables import ENUMS, FORKS, MESSAGES
 
 RANGES = {
@@ -37,14 +37,17 @@ class FieldType:
 class Complaint:
     """Something for which Caffe refuses the file.
 
-    ``near`` is the name that was meant, where the one given is a slip of one or two letters from it.
+    ``near`` is the name that was meant, where the one given is a slip of one or two letters from it; ``meant`` the
+    value that was meant, as text, where it can be told from the one given.
     """
 
     kind: ComplaintKind
     text: str
     line: int
     remedy: str
+    entry: Field
     near: str | None = None
+    meant: str | None = None
 
 
 @cache
@@ -82,6 +85,7 @@ def check_message(message: Message, message_type: str) -> Iterator[Complaint]:
                 f"{entry.name} is known to Caffe's SSD fork alone; BVLC Caffe refuses the file",
                 entry.line,
                 f"take {entry.name} out, or train with the fork",
+                entry,
             )
         if entry.name in seen and not field_type.repeated:
             yield Complaint(
@@ -89,6 +93,7 @@ def check_message(message: Message, message_type: str) -> Iterator[Complaint]:
                 f"{entry.name} is given again after line {seen[entry.name]}, but may stand only once",
                 entry.line,
                 f"keep one of the lines {seen[entry.name]} and {entry.line}",
+                entry,
             )
         seen.setdefault(entry.name, entry.line)
         yield from check_value(entry, field_type)
@@ -102,28 +107,31 @@ def check_value(entry: Field, field_type: FieldType) -> Iterator[Complaint]:
         if isinstance(entry.value, Message):
             yield from check_message(entry.value, field_type.name)
         else:
-            yield wrong_type(entry, "a message in braces", f"{entry.name} {{ ... }}")
+            yield wrong_type(entry, "a message in braces", f"{entry.name} {{ ... }}", None)
         return
     if isinstance(entry.value, Message):
-        yield wrong_type(entry, f"one value ({field_type.name})", f"{entry.name}: ...")
+        yield wrong_type(entry, f"one value ({field_type.name})", f"{entry.name}: ...", None)
         return
     problem = scalar_problem(entry.value, field_type.name)
     if problem is not None:
-        wanted, remedy = problem
-        yield wrong_type(entry, wanted, f"{entry.name}: {remedy}")
+        wanted, meant, fallback = problem
+        yield wrong_type(entry, wanted, f"{entry.name}: {meant or fallback}", meant)
 
 
-def scalar_problem(value: Scalar, type_name: str) -> tuple[str, str] | None:
-    """What was wanted in a value's place and what to write there; ``None`` where the value will do."""
+def scalar_problem(value: Scalar, type_name: str) -> tuple[str, str | None, str] | None:
+    """What was wanted in a value's place, what was meant if that can be told, and what else could stand there.
+
+    ``None`` where the value will do.
+    """
     if type_name == "string":
-        return None if value.kind == "string" else ("a string in quotes", f'"{value.text}"')
+        return None if value.kind == "string" else ("a string in quotes", f'"{value.text}"', "")
     if type_name == "bool":
         truth = "true" if value.text.lower() in ("true", "yes", "on", "t") else "false"
-        return ("true or false", truth) if value.boolean is None else None
+        return ("true or false", truth, "") if value.boolean is None else None
     if type_name == "float":
         undotted = value.integer is not None and value.text.lstrip("-").startswith("0") and value.text.strip("-") != "0"
         if value.double is None or undotted:
-            return "a decimal number", number_in(value.text) or "0.01"
+            return "a decimal number", number_in(value.text), "0.01"
         return None
     if type_name in RANGES:
         low, high = RANGES[type_name]
@@ -131,15 +139,32 @@ def scalar_problem(value: Scalar, type_name: str) -> tuple[str, str] | None:
         if value.integer is not None and low <= value.integer <= high and not minus:
             return None
         if value.integer is None:
-            return "a whole number without point, exponent or quotes", whole_in(value.text) or "1"
-        return f"a whole number from {low} to {high}", str(min(max(value.integer, low), high))
+            return "a whole number without point, exponent or quotes", whole_in(value.text), "1"
+        return f"a whole number from {low} to {high}", None, str(min(max(value.integer, low), high))
     numbers = enum_numbers(type_name)
     if value.text in numbers and value.kind == "word":
         return None
     if value.kind == "number" and value.integer in numbers.values():
         return None
-    near = nearest(value.text, numbers) or get_close_matches(value.text.upper(), numbers, 1, 0)[0]
-    return f"{spoken_choice(list(numbers))} without quotes", near
+    near = get_close_matches(value.text.upper(), numbers, 1, 0)[0]
+    return f"{spoken_choice(list(numbers))} without quotes", nearest(value.text, numbers), near
+
+
+def as_meant(message: Message, complaints: Iterable[Complaint]) -> Message:
+    """The message with slips mended, as far as they can be told: what is judged then is what was meant.
+
+    Only the fields of the outermost message are mended.
+    """
+    mended = {id(complaint.entry): complaint for complaint in complaints if complaint.near or complaint.meant}
+    result = Message(message.line, message.column, fault=message.fault)
+    for entry in message:
+        complaint = mended.get(id(entry))
+        if complaint is not None and complaint.near:
+            entry = replace(entry, name=complaint.near)
+        elif complaint is not None and (read := parse(f"v: {complaint.meant}").scalar("v")) is not None:
+            entry = replace(entry, value=replace(read, line=entry.value.line, column=entry.value.column))
+        result.add(entry)
+    return result
 
 
 def number_in(text: str) -> str | None:
@@ -166,11 +191,11 @@ def spoken_choice(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
 
 
-def wrong_type(entry: Field, wanted: str, remedy: str) -> Complaint:
+def wrong_type(entry: Field, wanted: str, remedy: str, meant: str | None) -> Complaint:
     """The complaint of a value of another type."""
     value = entry.value
     found = "a message" if isinstance(value, Message) else shortened(str(value))
-    return Complaint("wrong-type", f"{entry.name} wants {wanted}, not {found}", value.line, remedy)
+    return Complaint("wrong-type", f"{entry.name} wants {wanted}, not {found}", value.line, remedy, entry, meant=meant)
 
 
 def unknown_field(entry: Field, message_type: str) -> Complaint:
@@ -182,7 +207,7 @@ def unknown_field(entry: Field, message_type: str) -> Complaint:
     if suggestions:
         text += f"; the nearest is {suggestions[0]}"
     remedy = f"write {near}" if near else f"take {shortened(entry.name)} out, or train with the fork that knows it"
-    return Complaint("unknown-field", text, entry.line, remedy, near)
+    return Complaint("unknown-field", text, entry.line, remedy, entry, near)
 
 
 def shortened(text: str) -> str:

@@ -1,0 +1,80 @@
+"""``datascan lint``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import params
+from .session import Session
+
+EXAMPLES = """
+\b
+Examples:
+  datascan lint solver.prototxt train_val.prototxt
+  datascan lint solver.prototxt --select solver-rate-nan,solver-rate-zero
+  datascan lint solver.prototxt --quiet --output json=report.json
+
+\b
+Exit codes:
+  0  looked at everything, and nothing at or above --fail-on
+  1  findings at or above --fail-on
+  2  an option that makes no sense; nothing was read
+  3  a file could not be read, or is neither a solver nor a net
+  4  a bug in datascan
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Judge solver and net files alone.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, callback=params.paths)
+@click.option(
+    "--select",
+    metavar="NAMES",
+    multiple=True,
+    callback=params.names,
+    help="Only these rules or families (solver, net); a comma list, repeatable.  [default: all]",
+)
+@click.option(
+    "--ignore",
+    metavar="NAMES",
+    multiple=True,
+    callback=params.names,
+    help="Not these rules or families; wins over --select.",
+)
+@click.option(
+    "--severity",
+    "severities",
+    metavar="RULE=LEVEL",
+    multiple=True,
+    callback=params.levels,
+    help="Report a rule as error, warning or info; repeatable.  [default: the rule's own]",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([*params.LEVELS, "never"]),
+    default="error",
+    show_default=True,
+    help="Findings at or above it make the verdict FAIL.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    metavar="FORMAT[=FILE]",
+    multiple=True,
+    help="text or json, to a file or to standard output; repeatable.  [default: text]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Text says nothing of files that passed.")
+@params.colour_option
+@params.debug_option
+@click.pass_obj
+def lint(session: Session, /, files: tuple[str, ...], **given: Any) -> int:
+    """Judge Caffe's solver and net files without running anything, and say which line to change.
+
+    FILE is a solver or a net in prototxt; which of them is seen from its contents. The learning rate is computed for
+    the whole run. Only the files named here are read: to have a solver's net judged too, name it.
+    """
+    from .lint_run import run_lint
+
+    return run_lint(session, files, given)
