@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from os import PathLike, fspath
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, get_args
 
 from ..backends.errors import StoreError, UsageError
 from .crew import Crew
 from .finding import Severity
-from .options import Options
+from .options import Options, Statistics
 from .progress import Progress
 from .report import Coverage, Report, SourceInfo, SourceReport
 from .supervisor import Limits
@@ -33,6 +33,7 @@ class OptionFields(TypedDict, total=False):
     max_findings: int
     limit: int | None
     sample: float | None
+    statistics: Statistics
 
 
 def check(
@@ -138,6 +139,8 @@ def make_options(**fields: Unpack[OptionFields]) -> Options:
         raise UsageError(f"max_findings is {options.max_findings}; it must not be negative")
     if not options.extreme > 0:
         raise UsageError(f"extreme is {options.extreme}; it must be above 0")
+    if options.statistics not in get_args(Statistics):
+        raise UsageError(f"statistics is {options.statistics!r}; choose one of {', '.join(get_args(Statistics))}")
     if options.sample is not None and not 0 < options.sample <= 1:
         raise UsageError(f"sample is {options.sample}; it is a share of the records, above 0 and at most 1")
     if options.sample is not None and options.limit is not None:

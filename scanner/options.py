@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from .finding import Severity
+
+Statistics = Literal["auto", "full", "sampled"]
+
+SMALL_SET_BYTES = 256 << 20
+"""Sets up to this size are summed up in full, whatever it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Options:
         Only the first so many records are read.
     sample
         Share of the records to look at, 0 < sample <= 1; every (1/sample)-th record in store order.
+    statistics
+        ``full`` sums up every encoded image, which takes decoding its pixels at full size; ``sampled`` one in
+        32; ``auto`` is ``full`` for small sets. It is about the statistics alone: faults are looked for in
+        every image either way.
     """
 
     select: tuple[str, ...] = ()
@@ -53,3 +63,11 @@ class Options:
     max_findings: int = 1000
     limit: int | None = None
     sample: float | None = None
+    statistics: Statistics = "auto"
+
+    def settled(self, size_bytes: int) -> Options:
+        """The options for a store of a size: what was left open is decided, alike for all workers."""
+        if self.statistics != "auto":
+            return self
+        small = size_bytes <= SMALL_SET_BYTES or self.sample is not None
+        return replace(self, statistics="full" if small else "sampled")

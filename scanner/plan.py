@@ -82,7 +82,8 @@ def make_plan(request: Request) -> Plan:
         An option that makes no sense for this source.
     """
     source = SourceRef(request.path, request.backend, request.database, time.time_ns())
-    store, options = open_source(source), request.options
+    store = open_source(source)
+    options = request.options.settled(store.size_bytes)
     choice = choose_layout(store, options, request.layout)
     context = Context(options, choice.layout.name, store.name, choice.layout.traits)
     not_run = _not_run(request.rules, context)

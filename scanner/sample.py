@@ -76,13 +76,22 @@ class ArrayBlock:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSums:
-    """Exact sums of one image's pixels, per channel: ``(channels,)`` each."""
+    """Exact sums of one image's pixels, per channel: ``(channels,)`` each.
+
+    ``count`` 0 is an image that is whole and left out of the statistics (see `left_out`).
+    """
 
     count: int
     total: NDArray[np.float64]
     squares: NDArray[np.float64]
     minimum: NDArray[np.float64]
     maximum: NDArray[np.float64]
+
+    @classmethod
+    def left_out(cls, channels: int) -> ChannelSums:
+        """Sums over nothing, of an image in which every channel, alpha aside, is known to have several values."""
+        nothing = np.zeros(channels)
+        return cls(0, nothing, nothing, np.full(channels, np.inf), np.full(channels, -np.inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ class ImageFacts:
     faults
         ``row`` is ``None`` here; the layout puts in the record's row.
     sums
-        Statistics in the decoder's channel order (RGB), ``None`` where no pixels could be decoded in full.
+        Statistics in the decoder's channel order (RGB), ``None`` where not all pixels could be decoded.
     orientation
         EXIF orientation 1..8, 1 where there is none.
     """

@@ -94,6 +94,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "max_findings": 1000,
         "limit": None,
         "sample": None,
+        "statistics": "auto",
     }
 
 

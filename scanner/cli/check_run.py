@@ -74,6 +74,7 @@ def option_fields(given: Mapping[str, Any]) -> OptionFields:
         "max_findings": given["max_findings"],
         "limit": given["limit"],
         "sample": given["sample"],
+        "statistics": given["statistics"],
     }
 
 

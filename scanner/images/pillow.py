@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..options import Options
 from ..sample import ChannelSums, Fault
-from .pixels import expanded, sums_of_image
+from .pixels import expanded, extremes_settle, sums_of_image, sums_wanted
 from .remarks import image_fault, too_large
 
 _ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>")
@@ -56,7 +56,7 @@ def decode(data: bytes | memoryview, format_name: str, options: Options) -> Pict
     with _kept_warnings() as caught, _kept_standard_error(format_name == "TIFF") as printed:
         try:
             with Image.open(BytesIO(data), formats=[format_name]) as image:
-                _read(image, options, picture)
+                _read(image, options, picture, sums_wanted(memoryview(data), options))
         except MemoryError:
             raise
         except Exception as exc:  # Pillow's decoders raise whatever the bytes drive them into
@@ -104,7 +104,7 @@ def _kept_standard_error(wanted: bool) -> Iterator[list[str]]:
             printed += [_one_line(line.removeprefix("tempfile.tif: ")) for line in lines[:8]]
 
 
-def _read(image: Image.Image, options: Options, picture: Picture) -> None:
+def _read(image: Image.Image, options: Options, picture: Picture, summed: bool) -> None:
     picture.width, picture.height, picture.mode = image.width, image.height, image.mode
     picture.refused = too_large(image.width, image.height, options)
     if picture.refused is not None:
@@ -128,7 +128,10 @@ def _read(image: Image.Image, options: Options, picture: Picture) -> None:
         if number == 0:
             plain = expanded(image)
             picture.channels = len(plain.getbands())
-            picture.sums = sums_of_image(plain)
+            if summed or not extremes_settle(plain):
+                picture.sums = sums_of_image(plain)
+            else:
+                picture.sums = ChannelSums.left_out(picture.channels)
         picture.frames += 1
 
 

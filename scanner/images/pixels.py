@@ -5,14 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..options import Options
 from ..sample import ChannelSums
+
+ONE_IN = 32
+"""Where statistics are sampled, they are of one image in so many."""
 
 _LEVELS = np.arange(256, dtype=np.float64)
 _SQUARES = _LEVELS * _LEVELS
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def sums_wanted(data: memoryview, options: Options) -> bool:
+    """Whether an image's pixels are summed up. Its bytes decide, so that no order of the set can bias the choice."""
+    return options.statistics != "sampled" or xxhash.xxh3_64_intdigest(data) % ONE_IN == 0
+
+
+def colour_channels(channels: int) -> int:
+    """How many of an image's channels hold colour: the last of two or four is alpha, or CMYK's black."""
+    return channels - 1 if channels in (2, 4) else channels
 
 
 def sums_of_histogram(histogram: list[int], channels: int) -> ChannelSums:
@@ -54,6 +69,15 @@ def sums_of_image(image: Image.Image) -> ChannelSums | None:
     if image.mode in _WIDE_MODES:
         return _sums_of_wide(np.asarray(image))
     return sums_of_histogram(image.histogram(), len(image.getbands()))
+
+
+def extremes_settle(image: Image.Image) -> bool:
+    """Whether the extremes alone show that every channel has several values."""
+    if image.width == 0 or image.height == 0 or image.mode in _WIDE_MODES:
+        return False
+    bands = image.getbands()
+    extremes: Any = image.getextrema() if len(bands) > 1 else (image.getextrema(),)
+    return all(low != high for low, high in extremes[: colour_channels(len(bands))])
 
 
 def _sums_of_wide(values: NDArray[Any]) -> ChannelSums | None:

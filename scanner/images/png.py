@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import deflate
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts
 from .exif import orientation
-from .pixels import expanded, sums_of_image
+from .pixels import colour_channels, expanded, sums_of_image, sums_wanted
 from .png_chunks import Chunks, Header, walk_chunks
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
 
@@ -77,6 +78,8 @@ def _pixels(
         frame = _inflate(parts, header.passes(width, height)) if inside else b""
         if isinstance(frame, Fault) or not inside:
             return None, [image_fault("image-corrupt", f"frame {number} of the animation is damaged")]
+    if not sums_wanted(data, options) and _rows_settle(header, raw):
+        return ChannelSums.left_out(_MODES[header.depth, header.colour][2]), []
     return sums_of_image(expanded(_picture(found, header, raw))), []
 
 
@@ -180,6 +183,26 @@ def _inflate_fault(stream: bytes | memoryview, size: int) -> Fault:
 
 def _size_fault(length: int, size: int) -> Fault:
     return image_fault("image-truncated", f"{length} bytes of pixels where the header declares {size}")
+
+
+def _rows_settle(header: Header, raw: bytearray) -> bool:
+    """Whether the filtered rows show, as they are, that every colour channel has several values.
+
+    Each filter predicts a sample from those of its channel to the left, above, and above left. Where a channel has
+    one value, the inner samples of a row are alike therefore, whatever filter the row has and whatever stands above.
+    Asked of plain 8-bit images alone: others may be different in ways that Pillow's pixels are not.
+    """
+    if header.interlaced or header.depth != 8 or header.colour == 3:
+        return False
+    channels = _MODES[header.depth, header.colour][2]
+    rows = np.frombuffer(raw, np.uint8).reshape(header.height, -1)[:, 1:].reshape(header.height, -1, channels)
+    inner = rows[:, 1:, : colour_channels(channels)]
+    middle = header.height // 2
+    return any(_differ_along_rows(part) for part in (inner[middle : middle + 1], inner))
+
+
+def _differ_along_rows(samples: NDArray[np.uint8]) -> bool:
+    return bool((samples[:, 1:] != samples[:, :-1]).any(axis=(0, 1)).all())
 
 
 def _picture(found: Chunks, header: Header, raw: bytearray) -> Image.Image:

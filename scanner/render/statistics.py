@@ -25,7 +25,7 @@ def statistics_lines(statistics: Mapping[str, Any], style: Style) -> Iterator[st
         shape_lines(statistics.get("shapes"), statistics.get("shapes_left_out"), style),
         tally_lines("formats", statistics.get("formats"), style),
         tally_lines("values", statistics.get("value_kinds"), style),
-        channel_lines(statistics.get("channels"), style),
+        channel_lines(statistics.get("channels"), statistics.get("channels_of"), style),
     )
     for lines in parts:
         first = next(lines, None)
@@ -132,8 +132,8 @@ def shape_lines(value: object, left_out: object, style: Style) -> Iterator[str]:
         yield from style.note(f"{counted(rest, 'record')} of other shapes")
 
 
-def channel_lines(value: object, style: Style) -> Iterator[str]:
-    """Mean, standard deviation, minimum and maximum of each channel."""
+def channel_lines(value: object, part: object, style: Style) -> Iterator[str]:
+    """Mean, standard deviation, minimum and maximum of each channel; ``part`` says of how many samples they are."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return
     channels = [entry for entry in value if isinstance(entry, Mapping)]
@@ -151,6 +151,10 @@ def channel_lines(value: object, style: Style) -> Iterator[str]:
         yield f"{pad(name, first, True)}  {numbers}"
     if len(channels) > CHANNELS_SHOWN:
         yield from style.note(f"{counted(len(channels) - CHANNELS_SHOWN, 'more channel')}")
+    counts = counts_of(part)
+    if {"samples", "decoded"} <= counts.keys():
+        those = f"of {counts['samples']:,} of the {counts['decoded']:,} images"
+        yield from style.note(f"{those}, all of which were checked; --statistics full sums up every image")
 
 
 def cell(value: object) -> str:

@@ -205,8 +205,8 @@ class ValueConstant(Rule):
     def finish(self, summary: Summary) -> Iterator[Finding]:
         """See `Rule.finish`."""
         for name, stats in summary.values.arrays.items():
-            if stats.meaning == "all" or stats.samples < FEW_SAMPLES:
-                continue
+            if stats.meaning == "all" or stats.samples < FEW_SAMPLES or stats.left_out:
+                continue  # samples are left out of the moments only where no channel of theirs is constant
             moments = stats.moments
             constant = np.flatnonzero((moments.minimum == moments.maximum) & (moments.count > 1))
             if stats.meaning == "channel" and name.channels in (2, 4):

@@ -45,6 +45,8 @@ class ArrayStats:
 
     ``meaning`` says what the channels are: channels of an image, features of a vector, or everything together.
     ``floating`` and ``image`` say whether some of the arrays hold floats, and whether they are pictures.
+    ``left_out`` counts the samples that are not in the moments, to save time: in each of them every channel (alpha
+    aside) has several values.
     """
 
     meaning: Meaning
@@ -52,6 +54,7 @@ class ArrayStats:
     samples: int = 0
     floating: bool = False
     image: bool = False
+    left_out: int = 0
 
     def merge(self, later: ArrayStats) -> None:
         """Take in what follows."""
@@ -59,6 +62,7 @@ class ArrayStats:
         self.samples += later.samples
         self.floating |= later.floating
         self.image |= later.image
+        self.left_out += later.left_out
 
 
 class ValueSummary:
@@ -99,7 +103,8 @@ class ValueSummary:
                 np.min([one.minimum for one in sums], axis=0),
                 np.max([one.maximum for one in sums], axis=0),
             )
-            self._take(name, ArrayStats("channel", moments, len(group), image=True))
+            left_out = sum(one.count == 0 for one in sums)
+            self._take(name, ArrayStats("channel", moments, len(group), image=True, left_out=left_out))
 
     def _take(self, name: ArrayName, stats: ArrayStats) -> None:
         if name in self.arrays:
@@ -113,12 +118,18 @@ class ValueSummary:
             self._take(name, stats)
 
     def statistics(self) -> dict[str, Any]:
-        """``channels`` of the main array, and ``arrays`` where there are several."""
+        """``channels`` of the main array, and ``arrays`` where there are several.
+
+        ``channels_of`` says of how many samples they are, where it is not of all that were decoded.
+        """
         if not self.arrays:
             return {}
         first = next(iter(self.arrays)).name
         main = max((name for name in self.arrays if name.name == first), key=lambda name: self.arrays[name].samples)
         found: dict[str, Any] = {"channels": _listed(self.arrays[main])}
+        if self.arrays[main].left_out:
+            decoded = self.arrays[main].samples
+            found["channels_of"] = {"samples": decoded - self.arrays[main].left_out, "decoded": decoded}
         if len(self.arrays) > 1:
             names = [name.name for name in self.arrays]
             found["arrays"] = {

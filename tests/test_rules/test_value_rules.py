@@ -180,6 +180,14 @@ def test_an_opaque_alpha_channel_is_no_fault() -> None:
     assert run_rule(ValueConstant, records(12, images=images)) == []
 
 
+def test_a_channel_that_is_constant_in_the_summed_images_alone_is_no_fault() -> None:
+    sums = ChannelSums(4, np.array([8.0]), np.array([16.0]), np.array([2.0]), np.array([2.0]))
+    images = [ImageSample(row, ImageFacts("PNG", 2, 2, 1, "L", sums=sums)) for row in range(12)]
+    assert len(run_rule(ValueConstant, records(12, images=images))) == 1
+    images[5] = ImageSample(5, ImageFacts("PNG", 2, 2, 1, "L", sums=ChannelSums.left_out(1)))
+    assert run_rule(ValueConstant, records(12, images=images)) == []
+
+
 def test_a_single_number_a_record_may_be_constant() -> None:
     assert run_rule(ValueConstant, batch(np.ones(20, np.float32), "")) == []
 

@@ -175,6 +175,16 @@ def test_pixels_of_images_are_summed_up_with_what_the_decoder_gave() -> None:
     assert statistics(images=images) == {"channels": [{"mean": 2.0, "std": 1.41421, "min": 0, "max": 4}]}
 
 
+def test_images_left_out_of_the_sums_are_counted() -> None:
+    sums = ChannelSums(4, np.array([8.0]), np.array([24.0]), np.array([0.0]), np.array([4.0]))
+    whole = [ImageSample(row, ImageFacts("PNG", 2, 2, 1, "L", sums=sums)) for row in range(2)]
+    rest = [ImageSample(row, ImageFacts("PNG", 2, 2, 1, "L", sums=ChannelSums.left_out(1))) for row in range(2, 9)]
+    channels = [{"mean": 2.0, "std": 1.41421, "min": 0, "max": 4}]
+    assert statistics(images=whole + rest) == {"channels": channels, "channels_of": {"samples": 2, "decoded": 9}}
+    nothing = [{"mean": None, "std": None, "min": None, "max": None}]
+    assert statistics(images=rest) == {"channels": nothing, "channels_of": {"samples": 0, "decoded": 7}}
+
+
 def test_the_usual_number_of_channels_makes_the_main_statistics() -> None:
     grey = ArrayBlock("data", np.array([0]), np.zeros((1, 1, 2, 2), np.uint8), "CHW")
     colour = ArrayBlock("data", np.array([1, 2, 3]), np.ones((3, 3, 2, 2), np.uint8), "CHW")
