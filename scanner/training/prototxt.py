@@ -77,7 +77,7 @@ class Scalar:
             try:
                 return float(whole)
             except OverflowError:
-                return math.copysign(math.inf, whole)
+                return math.inf if whole > 0 else -math.inf
         return float(text.removesuffix("f"))
 
     @property
@@ -285,7 +285,7 @@ class _Parser:
     def advance(self) -> Token:
         """The token at hand; the next one takes its place."""
         token = self.token
-        self.token = next(self.tokens)
+        self.token = next(self.tokens, token)  # the end stays at hand
         return token
 
     def take(self, symbol: str) -> bool:
