@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"backends"},
     {"version", "printable", "complain", "finding", "options", "progress", "sample", "images", "stamp"},
+    {"values"},
     {"serve"},
     {"supervisor"},
     {"summary"},

@@ -17,13 +17,26 @@ _PLACES = {
     "ocr": ("ocr", "Ocr"),
     "encoded-images": ("images", "EncodedImages"),
     "npy": ("npy", "Npy"),
+    "npz": ("npz", "Npz"),
+    "pickle-records": ("pickles", "PickleRecords"),
+    "msgpack-records": ("msgpack_records", "MsgpackRecords"),
     "raw": ("raw", "Raw"),
     "caffe-hdf5": ("hdf5_caffe", "CaffeHdf5"),
     "hdf5-pairs": ("hdf5_pairs", "Hdf5Pairs"),
     "hdf5-arrays": ("hdf5_arrays", "Hdf5Arrays"),
 }
 
-RECORD_LAYOUTS = ("caffe-datum", "ssd-annotated-datum", "ocr", "encoded-images", "npy", "raw")
+RECORD_LAYOUTS = (
+    "caffe-datum",
+    "ssd-annotated-datum",
+    "ocr",
+    "encoded-images",
+    "npy",
+    "npz",
+    "pickle-records",
+    "msgpack-records",
+    "raw",
+)
 """Those of key-value stores, in the order that decides between equals; ``raw`` is the last resort."""
 
 ROW_LAYOUTS = ("caffe-hdf5", "hdf5-pairs", "hdf5-arrays")

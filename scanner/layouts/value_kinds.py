@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from ..images import sniff_format
-from .npy import MAGIC
+from ..values.npy import MAGIC
 from .wire import WireError, fields
 
 _LOOKED_AT = 1 << 12

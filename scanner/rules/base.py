@@ -23,6 +23,13 @@ class Context:
     store: str
     traits: Traits
 
+    def dataset(self, name: str) -> str | None:
+        """What findings say of an array: HDF5's path, or the place within a serialised value (``['features']``).
+
+        ``None`` for the one payload of a key-value record, which is what ``data`` means there.
+        """
+        return None if name == "data" and self.store != "hdf5" else name
+
 
 class Rule(ABC):
     """One thing looked for. The docstring is the rule's page (``datascan rules NAME``).

@@ -43,7 +43,7 @@ class RecordShapeMismatch(Rule):
         for name, table in summary.shapes.tables.items():
             if _of_files(table, self.context.store):
                 continue
-            dataset = name if self.context.store == "hdf5" else None
+            dataset = self.context.dataset(name)
             shapes = self._odd_shapes(table)
             if shapes and not table.located:
                 yield self._too_many(table, shapes, dataset)
@@ -132,7 +132,7 @@ class RecordMixedShapes(Rule):
             yield self.finding(
                 f"samples of {many}, from {shape_text(order[0])} to {shape_text(order[-1])}: a batch of more than one "
                 "needs a crop or a resize",
-                Location(dataset=name if self.context.store == "hdf5" else None),
+                Location(dataset=self.context.dataset(name)),
                 Severity.WARNING if self.context.traits.fixed_shape else Severity.INFO,
                 {"shapes": len(order), "smallest": list(order[0]), "largest": list(order[-1])},
             )

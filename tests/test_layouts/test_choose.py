@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import gzip
+import io
 import pickle
 import random
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given
@@ -78,6 +82,12 @@ class Rows(Records):
         return [DatasetInfo(path, (5, 2), "float32", "numeric", 4, 40, file=self._file) for path in self._paths]
 
 
+def zipped(**arrays: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # its stub takes the arrays for the flag
+    return out.getvalue()
+
+
 MAKERS: dict[str, Callable[[int], bytes]] = {
     "caffe-datum raw": lambda i: raw_datum((3, 2, 2), bytes([i]) * 12, i),
     "caffe-datum without label": lambda i: raw_datum((1, 2, 2), bytes([i]) * 4, None),
@@ -92,7 +102,14 @@ MAKERS: dict[str, Callable[[int], bytes]] = {
     "encoded-images png": image_bytes,
     "encoded-images jpeg": lambda i: image_bytes(i, kind="JPEG"),
     "npy": lambda i: saved(np.arange(i + 1)),
-    "raw pickle": lambda i: pickle.dumps({"image": bytes(i), "label": i}),
+    "npz": lambda i: zipped(a=np.arange(i + 1), b=np.zeros(2)),
+    "pickle-records": lambda i: pickle.dumps({"image": bytes(i), "label": i}),
+    "pickle-records of protocol 0": lambda i: pickle.dumps({"image": bytes(i), "label": i}, 0),
+    "pickle-records in gzip": lambda i: gzip.compress(pickle.dumps([i, "a graph"])),
+    "msgpack-records": lambda i: msgpack.packb({"image": bytes(i), "label": i}),
+    "msgpack-records of a pair": lambda i: msgpack.packb((image_bytes(i), i)),
+    "raw json": lambda i: b'{"id": %d}' % i,
+    "raw json in zlib": lambda i: zlib.compress(b'{"id": %d}' % i),
     "raw text": lambda i: b"a caption, number %d" % i,
     "raw tensor protos": lambda i: (
         chunk(1, number(1, 3) + number(1, 4) + number(2, 1) + chunk(3, struct.pack("<12f", *range(12))))

@@ -1,0 +1,105 @@
+"""What the layouts of serialised values share: their loop over a batch, and reserved keys that state a count."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+
+import numpy as np
+
+from ...backends.base import RecordBatch
+from ..sample import Fault, SampleBatch
+from ..stamp import touch
+from ..values.inert import Pickle
+from ..values.pickle_reader import looks_pickled
+from .base import RecordLayout, Traits
+from .gathering import Gathering
+from .keys import reserved_rows
+
+COUNT_KEYS = frozenset((b"__len__", b"length", b"num-samples", b"num_examples", b"num_samples"))
+LIST_KEYS = frozenset((b"__keys__", b"keys"))
+
+_DIGITS = re.compile(rb"\s*([0-9]{1,18})\s*")
+
+
+class Serialised(RecordLayout):
+    """A layout whose values are serialised structures. Loaders ask for records by key, so their order means nothing."""
+
+    traits = Traits(key_numbers=False)
+
+    @abstractmethod
+    def read(self, row: int, value: memoryview, gathering: Gathering) -> object:
+        """Read one value, which is not empty, into the gathering.
+
+        Returns the inert root of the value where it could be read: that of a reserved key may be a count.
+        """
+
+    def decode(self, batch: RecordBatch) -> SampleBatch:
+        """See `RecordLayout.decode`."""
+        reserved = reserved_rows(batch.keys)
+        samples = SampleBatch(batch, np.flatnonzero(~reserved))
+        gathering = Gathering(batch, self.options)
+        for row in samples.sample_rows.tolist():
+            touch(row)
+            if batch.values.lengths[row]:
+                self.read(row, batch.values[row], gathering)
+            else:
+                gathering.fail(row, "record-empty", "the value has 0 bytes")
+        for row in np.flatnonzero(reserved).tolist():
+            self._take_claim(samples, row, gathering)
+        gathering.finish(samples)
+        return samples
+
+    def _take_claim(self, samples: SampleBatch, row: int, gathering: Gathering) -> None:
+        """Take in what a reserved key says of the number of samples, and what is wrong with its value."""
+        assert isinstance(samples.batch, RecordBatch)
+        key, value = bytes(samples.batch.keys[row]), samples.batch.values[row]
+        if key not in COUNT_KEYS | LIST_KEYS or not len(value):
+            return
+        written = _DIGITS.fullmatch(value)
+        aside = Gathering(samples.batch, self.options)
+        root = self.read(row, value, aside)
+        gathering.faults += [fault for fault in aside.faults if _matters(fault, key, value)]
+        if key in LIST_KEYS:
+            if type(root) is list or type(root) is tuple:
+                samples.count_claims.append((row, len(root)))
+        elif written is None:
+            if type(root) is int:
+                samples.count_claims.append((row, root))
+        elif type(root) is not int or root == int(written[1]):  # a digit is a number to msgpack, too, and another one
+            samples.count_claims.append((row, int(written[1])))
+
+
+def _matters(fault: Fault, key: bytes, value: memoryview) -> bool:
+    """Whether something is wrong with a reserved value.
+
+    It may be written in another way than the records: a number in digits, a list in JSON.
+    """
+    if fault.rule == "record-unsafe-pickle" or looks_pickled(value):
+        return True
+    return key in COUNT_KEYS and _DIGITS.fullmatch(value) is None
+
+
+def note_pickle(row: int, pickle: Pickle, length: int, gathering: Gathering, path: str = "") -> None:
+    """Report what is wrong with a pickle in ``length`` bytes."""
+    if pickle.unsafe:
+        gathering.faults.append(unsafe_fault(row, pickle, path))
+    if pickle.error is not None:
+        gathering.fail(row, "record-undecodable", pickle.error.reason, path=path, offset=pickle.error.offset)
+    elif pickle.size < length:
+        left = f"{length - pickle.size:,} bytes stand behind the end of the pickle"
+        gathering.fail(row, "record-undecodable", left, path=path, offset=pickle.size, severe=False)
+
+
+def unsafe_fault(row: int, pickle: Pickle, path: str = "") -> Fault:
+    """The fault of a pickle that would do more than make data."""
+    shown = list(pickle.unsafe[:3])
+    more = len(pickle.unsafe) - len(shown)
+    names = ", ".join(shown[:-1]) + (" and " if shown[:-1] else "") + shown[-1] if not more else ", ".join(shown)
+    return Fault(
+        row,
+        "record-unsafe-pickle",
+        f"asks for {names}" + (f" and {more:,} more" if more else ""),
+        path or None,
+        data={"names": list(pickle.unsafe[:20])},
+    )
