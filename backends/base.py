@@ -222,6 +222,24 @@ class Store(ABC):
         """Number of records that the store itself claims to hold, if it keeps such a count."""
         return None
 
+    def identity(self) -> dict[str, Any]:
+        """What tells the state that is read from any other of the source: plain values by name, cheap to look up.
+
+        Equal in two processes as long as nobody has written to the source.
+        """
+        return {}
+
+    def pin(self, identity: Mapping[str, Any]) -> None:  # noqa: B027  # a store of a single state has nothing to do
+        """Read the state that another instance found (its `identity`), as far as it is still there.
+
+        `closing_damage` compares with that state. Called before anything is read.
+
+        Raises
+        ------
+        StoreError
+            The source is another one now, under the same path.
+        """
+
     @abstractmethod
     def opening_damage(self) -> Sequence[Damage]:
         """What was found wrong with the store as a whole when it was opened (metas, manifest, superblock)."""
@@ -256,7 +274,8 @@ class Store(ABC):
     ) -> Iterator[Batch | Damage | Extent]:
         """As `read`, where only the positions from ``start`` up to ``stop`` are wanted, ``step`` at a time.
 
-        More may be given; the caller picks. A store whose library can die while it reads overrides this, so that
+        More may be given; the caller picks. `Extent` spans the whole partition, and may be missing where ``stop`` is
+        given. A store whose library can die while it reads overrides this, so that
         it does not touch what is not wanted.
         """
         return self.read(partition)

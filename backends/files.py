@@ -41,6 +41,10 @@ class ReadOnlyFile:
         """The file's size now: it may grow or shrink while it is open."""
         return os.fstat(self._descriptor).st_size
 
+    def identity(self) -> dict[str, int]:
+        """Device, inode, size and time of the last change: equal as long as nobody has written to the file."""
+        return file_identity(os.fstat(self._descriptor))
+
     def read(self, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes; fewer only at the end of the file. Raises OSError where the medium fails."""
         parts = []
@@ -87,6 +91,16 @@ class ReadOnlyFile:
 
     def __del__(self) -> None:
         self.close()
+
+
+def file_identity(status: os.stat_result) -> dict[str, int]:
+    """What tells a file, and the state that it is in, from others."""
+    return {
+        "device": status.st_dev,
+        "inode": status.st_ino,
+        "size_bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+    }
 
 
 def _open(path: Path) -> int:

@@ -7,10 +7,11 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .base import Batch, Damage, DatasetInfo, Extent, Partition, RecordBatch, Store, Table
 from .errors import StoreError, StoreNotFound
+from .files import file_identity
 from .hdf5_list import read_list
 from .hdf5_store import Hdf5Store
 
@@ -46,7 +47,15 @@ class Hdf5ListStore(Store):
     @property
     def size_bytes(self) -> int:
         """See `Store.size_bytes`: the sum of all files."""
-        return sum(state[0] for state in self._states.values() if state)
+        return sum(state["size_bytes"] for state in self._states.values() if state)
+
+    def identity(self) -> dict[str, Any]:
+        """See `Store.identity`: of each file that was found when the list was opened."""
+        return {"files": {name: None if state is None else dict(state) for name, state in self._states.items()}}
+
+    def pin(self, identity: Mapping[str, Any]) -> None:
+        """See `Store.pin`."""
+        self._states = dict(identity["files"])
 
     def opening_damage(self) -> Sequence[Damage]:
         """See `Store.opening_damage`; ``data["file"]`` names the file."""
@@ -80,14 +89,20 @@ class Hdf5ListStore(Store):
 
     def read(self, partition: Partition) -> Iterator[Batch | Damage | Extent]:
         """See `Store.read`."""
+        return self.read_from(partition, 0, None, None)
+
+    def read_from(
+        self, partition: Partition, start: int, stop: int | None, step: int | None
+    ) -> Iterator[Batch | Damage | Extent]:
+        """See `Store.read_from`."""
         name = partition.table.file or ""
         store = self._store(name)
         if store is None:
-            start, stop = partition.token
-            yield Damage("unreadable", f"{name}: the file is gone", position=0, records_lost=stop - start)
-            yield Extent(stop - start)
+            first, last = partition.token
+            yield Damage("unreadable", f"{name}: the file is gone", position=0, records_lost=last - first)
+            yield Extent(last - first)
             return
-        for part in store.read(partition):
+        for part in store.read_from(partition, start, stop, step):
             yield _in_file(part, name) if isinstance(part, Damage) else part
 
     def find(self, key: bytes) -> tuple[int | None, memoryview] | None:
@@ -145,12 +160,11 @@ class Hdf5ListStore(Store):
         return self._open.get(name)
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def _state(path: Path) -> dict[str, int] | None:
     try:
-        status = path.stat()
+        return file_identity(path.stat())
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _in_file(damage: Damage, name: str) -> Damage:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .base import Batch, Damage, DatasetInfo, Extent, Partition, RecordBatch, Store, Table
+from .errors import StoreError
+from .files import file_identity
 from .hdf5_catalog import Catalog, read_catalog
 from .hdf5_file import open_file
 from .hdf5_library import LIBRARY_ERRORS, one_line
@@ -33,6 +35,9 @@ class Hdf5Store(Store):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._opened = open_file(self.path)
+        # Size and time as they were when the file was opened: what was planned then is what it was then.
+        seen = {"size_bytes": self._opened.size_bytes, "modified_ns": self._opened.modified_ns}
+        self._identity = file_identity(os.fstat(self._opened.descriptor)) | seen
         self._catalog: Catalog | None = None
         self._current: tuple[Table, Readers] | None = None
 
@@ -40,6 +45,16 @@ class Hdf5Store(Store):
     def size_bytes(self) -> int:
         """See `Store.size_bytes`."""
         return self._opened.size_bytes
+
+    def identity(self) -> dict[str, Any]:
+        """See `Store.identity`."""
+        return dict(self._identity)
+
+    def pin(self, identity: Mapping[str, Any]) -> None:
+        """See `Store.pin`. What was written over can't be read any more; `closing_damage` says so."""
+        if any(self._identity[name] != identity[name] for name in ("device", "inode")):
+            raise StoreError(f"{self.path}: another file has taken this place while the data set was read")
+        self._identity = dict(identity)
 
     @property
     def catalog(self) -> Catalog:
@@ -84,24 +99,31 @@ class Hdf5Store(Store):
 
     def read(self, partition: Partition) -> Iterator[Batch | Damage | Extent]:
         """See `Store.read`."""
-        origin, end = partition.token
-        readers = self._table_readers(partition.table)
+        return self.read_from(partition, 0, None, None)
+
+    def read_from(
+        self, partition: Partition, start: int, stop: int | None, step: int | None
+    ) -> Iterator[Batch | Damage | Extent]:
+        """See `Store.read_from`: no other rows are touched, but for those that are stored together with them."""
+        origin, last = partition.token
+        end = last if stop is None else min(last, origin + stop)
+        row = origin + start
+        readers = self._table_readers(partition.table) if row < end else {}
         runs = DamageRuns(table_rows(readers), origin)
-        row = origin
         while row < end:
             lost = {name: loss for name, reader in readers.items() if (loss := reader.losses.at(row))}
             if len(lost) == len(readers):
-                stop = min(end, *(loss.stop for loss in lost.values()))
-                yield from runs.take(row, stop, lost)
+                behind = min(end, *(loss.stop for loss in lost.values()))
+                yield from runs.take(row, behind, lost)
             else:
-                stop = batch_stop(readers, row, end)
-                for low, high, columns, losses in segments(readers, row, stop):
+                behind = batch_stop(readers, row, end if step is None else min(end, row + step))
+                for low, high, columns, losses in segments(readers, row, behind):
                     yield from runs.take(low, high, losses)
                     if columns:
                         yield row_batch(partition.table, origin, low, high, columns)
-            row = stop
+            row = behind
         yield from runs.rest()
-        yield Extent(end - origin)
+        yield Extent(last - origin)
 
     def find(self, key: bytes) -> tuple[int | None, memoryview] | None:
         """See `Store.find`; rows have no keys."""
@@ -113,7 +135,7 @@ class Hdf5Store(Store):
             status = os.stat(self.path)
         except OSError:
             return [Damage("in-use", "the file was removed while it was read")]
-        if (status.st_size, status.st_mtime_ns) != (self._opened.size_bytes, self._opened.modified_ns):
+        if file_identity(status) != self._identity:
             return [Damage("in-use", "the file was changed while it was read: this report may fit neither state")]
         return []
 

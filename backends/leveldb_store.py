@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,14 @@ class LevelDbStore(Store):
     def size_bytes(self) -> int:
         """See `Store.size_bytes`."""
         return sum(self._folder.sizes.values())
+
+    def identity(self) -> dict[str, Any]:
+        """See `Store.identity`."""
+        return {"files": dict(self._state)}
+
+    def pin(self, identity: Mapping[str, Any]) -> None:
+        """See `Store.pin`. Files that are gone can't be read any more; `closing_damage` says that they were."""
+        self._state = dict(identity["files"])
 
     def opening_damage(self) -> Sequence[Damage]:
         """See `Store.opening_damage`. The logs are replayed for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .base import Damage
@@ -56,6 +56,15 @@ def read_snapshot(file: ReadOnlyFile) -> Snapshot:
     if snapshot.meta is None:
         _refuse_foreign(file)
     return snapshot
+
+
+def read_transaction(file: ReadOnlyFile, newest: Snapshot, transaction: int) -> Snapshot | None:
+    """The state before the newest one, if that is the one of this transaction."""
+    for slot in (0, 1):
+        meta = _read_meta(file, newest.form, slot, newest.page_size)
+        if isinstance(meta, Meta) and meta.transaction == transaction and meta.page_size == newest.page_size:
+            return replace(newest, meta=meta, alone=False, damages=())
+    return None
 
 
 def newest_transaction(file: ReadOnlyFile, form: PageFormat, page_size: int) -> int:

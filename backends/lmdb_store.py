@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .base import PARTITION_BYTES, Damage, Extent, Partition, RecordBatch, Store, Table
 from .columns import BytesColumn
-from .errors import StoreNotFound
+from .errors import StoreError, StoreNotFound
 from .files import ReadOnlyFile
 from .lmdb_format import Ints, Tree, sort_key
 from .lmdb_leaves import edge_key
-from .lmdb_metas import newest_transaction, read_snapshot
+from .lmdb_metas import newest_transaction, read_snapshot, read_transaction
 from .lmdb_pages import find_node
 from .lmdb_records import RecordReader
 from .lmdb_salvage import free_pages
@@ -71,10 +72,12 @@ class LmdbStore(Store):
         self.path = path
         self._database = database
         self._limited = False
+        self._pinned: int | None = None
         self._file = ReadOnlyFile(path / "data.mdb" if path.is_dir() else path)
         try:
             self._snapshot = read_snapshot(self._file)
             self._reader = page_reader(self._file, self._snapshot)
+            self._newest = newest_transaction(self._file, self._reader.form, self._reader.page_size)
             if database is not None and database_tree(self._state, database) is None:
                 raise StoreNotFound(self._no_such_database(database))
         except BaseException:
@@ -108,6 +111,28 @@ class LmdbStore(Store):
     def size_bytes(self) -> int:
         """See `Store.size_bytes`."""
         return self._reader.file_size
+
+    def identity(self) -> dict[str, Any]:
+        """See `Store.identity`."""
+        return {**self._file.identity(), "transaction": self._transaction, "newest": self._newest}
+
+    def pin(self, identity: Mapping[str, Any]) -> None:
+        """See `Store.pin`. A state stays in the file until the second commit after it."""
+        found = self._file.identity()
+        if any(found[name] != identity[name] for name in ("device", "inode")):
+            raise StoreError(f"{self.path}: another file has taken this place while the data set was read")
+        self._pinned, self._newest = identity["transaction"], identity["newest"]
+        if self._pinned != self._snapshot.transaction:
+            older = read_transaction(self._file, self._snapshot, self._pinned)
+            if older is not None:
+                self._snapshot = older
+                self._reader = page_reader(self._file, older)
+                for name in ("_state", "_tree", "_named", "_leaves"):
+                    self.__dict__.pop(name, None)
+
+    @property
+    def _transaction(self) -> int:
+        return self._snapshot.transaction if self._pinned is None else self._pinned
 
     @property
     def records_claimed(self) -> int | None:
@@ -147,7 +172,7 @@ class LmdbStore(Store):
         if not freed:
             return []
         both = np.intersect1d(np.concatenate(self._leaves), np.concatenate(freed))
-        if not len(both) or self._writer_passed(self._snapshot.transaction):
+        if not len(both) or self._writer_passed(self._transaction):
             return []
         number = int(both[0])
         reason = f"{len(both)} pages in use are on the free list too, first page {number}: the next writer loses them"
@@ -160,21 +185,23 @@ class LmdbStore(Store):
         """
         if transaction < 0:
             return False
-        return newest_transaction(self._file, self._reader.form, self._reader.page_size) - transaction >= 2
+        newest = newest_transaction(self._file, self._reader.form, self._reader.page_size)
+        # A damaged meta page may say any number, but says the same as long as nobody writes.
+        return newest != self._newest and newest - transaction >= 2
 
-    def closing_damage(self, records_read: int) -> Sequence[Damage]:
+    def closing_damage(self, positions: int) -> Sequence[Damage]:
         """See `Store.closing_damage`."""
         claimed = self.records_claimed
-        lost = None if claimed is None or self._limited else claimed - records_read
-        if self._writer_passed(self._snapshot.transaction):
+        lost = None if claimed is None or self._limited else claimed - positions
+        if self._writer_passed(self._transaction):
             reason = "the data set was written to while it was read: this is not one state of it; scan it again"
             return [Damage("in-use", reason, records_lost=lost if lost and lost > 0 else None)]
         if not lost:
             return []
-        lost -= self._named_lost_elsewhere()
+        lost -= self._lost_without_position()
         if not lost:
             return []
-        reason = f"the database claims {claimed} records, {records_read} were read"
+        reason = f"the database claims {claimed} records, {positions} were found"
         return [Damage("count-mismatch", reason, records_lost=lost if lost > 0 else None, data={"claimed": claimed})]
 
     def _named_lost_elsewhere(self) -> int:
@@ -257,6 +284,9 @@ class LmdbStore(Store):
                 continue
             for piece in (part if limit < 0 else part.take(part.position < limit)).batches():
                 batch, lost = fetcher.fetch(piece)
+                if self._writer_passed(transaction):  # the batch may hold pages that it has overwritten
+                    yield Extent(int(piece.position[0]))
+                    return
                 yield from self._unless_written_to(lost, transaction)
                 if batch is not None:
                     yield batch

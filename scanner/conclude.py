@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..backends.base import Damage, Partition
+from ..backends.errors import StoreError
 from .finding import Finding, Location, Severity
 from .partial import Partial
-from .plan import Plan
+from .plan import WHOLE_SET_RULES, Plan
 from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport
 from .rules import instantiate
 from .rules.base import Rule
@@ -61,12 +62,15 @@ def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
     reasons: list[str] = []
     if not scanned.interrupted:
         rules = instantiate(plan.rules, plan.context)
-        if total.damaged and any(rule.name == "record-key-gap" for rule in rules):
-            rules = [rule for rule in rules if rule.name != "record-key-gap"]
-            not_run.append(NotRun("record-key-gap", "records lost to damage leave holes of their own"))
+        last_word = _last_word(ask, plan, rules, total)
+        reasons = last_word.reasons
+        misled = dict.fromkeys(WHOLE_SET_RULES, reasons[0]) if last_word.changed else {}
+        if total.damaged:
+            misled.setdefault("record-key-gap", "records lost to damage leave holes of their own")
+        not_run = [NotRun(rule.name, misled[rule.name]) for rule in rules if rule.name in misled]
         for rule in rules:
-            _finish(rule, total)
-        reasons = _last_word(ask, plan, rules, total)
+            if rule.name not in misled:
+                _finish(rule, total)
     order = {name: number for number, name in enumerate(plan.rules)}
     findings = sorted(total.findings, key=lambda finding: _place(finding, order))
     keys = {} if scanned.interrupted else _missing_keys(ask, plan, scanned, findings)
@@ -81,10 +85,18 @@ def _finish(rule: Rule, total: Partial) -> None:
         total.crashes.setdefault(rule.name, traceback.format_exc())
 
 
-def _last_word(ask: Ask, plan: Plan, rules: list[Rule], total: Partial) -> list[str]:
-    """Ask the store for what shows only at the end; gives reasons why the report is not about all of the set."""
+@dataclass(frozen=True, slots=True)
+class _LastWord:
+    """Why the report is not about all of the set, and whether the set has changed under the scan."""
+
+    reasons: list[str] = field(default_factory=list)
+    changed: bool = False
+
+
+def _last_word(ask: Ask, plan: Plan, rules: list[Rule], total: Partial) -> _LastWord:
+    """Ask the store for what shows only at the end."""
     if plan.context.options.limit is not None:
-        return []
+        return _LastWord()
     checker = Checker(plan.choice.layout, rules, plan.context.options)
     try:
         damages: Sequence[Damage] = _asked(ask, closing_damage, plan.source, total.positions)
@@ -93,12 +105,15 @@ def _last_word(ask: Ask, plan: Plan, rules: list[Rule], total: Partial) -> list[
         for rule in rules:
             if isinstance(rule, StoreReaderDied):
                 total.findings.add(rule.finding(message))
-        return [message]
+        return _LastWord([message])
+    except StoreError as exc:
+        return _LastWord([str(exc)], changed=True)
     for damage in damages:
         checker.note(damage)
     total.unreadable += checker.partial.unreadable
     total.findings.merge(checker.partial.findings, 0)
-    return []
+    changed = any(damage.kind == "in-use" for damage in damages)
+    return _LastWord(["it was written to while it was read"] if changed else [], changed)
 
 
 def _asked(ask: Ask, function: Callable[..., Any], *args: Any) -> Any:
@@ -167,7 +182,7 @@ def _missing_keys(ask: Ask, plan: Plan, scanned: Scanned, findings: list[Finding
     for start, (partition, positions) in sorted(wanted.items()):
         try:
             keys: dict[int, bytes] = _asked(ask, keys_at, plan.source, partition, positions)
-        except WorkerDied:  # it names the record by its index, then
+        except (WorkerDied, StoreError):  # findings name the record by its index, then
             continue
         found.update((start + position, key) for position, key in keys.items())
     return found

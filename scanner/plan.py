@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,6 +83,7 @@ def make_plan(request: Request) -> Plan:
     """
     source = SourceRef(request.path, request.backend, request.database, time.time_ns())
     store = open_source(source)
+    source = replace(source, identity=store.identity())
     options = request.options.settled(store.size_bytes)
     choice = choose_layout(store, options, request.layout)
     context = Context(options, choice.layout.name, store.name, choice.layout.traits)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +24,27 @@ from .stamp import decoding, reading, untouch
 
 @dataclass(frozen=True, slots=True)
 class SourceRef:
-    """How to open a source again in another process. ``scan`` tells one scan of it from the next."""
+    """How to open a source again in another process.
+
+    ``scan`` tells one scan of it from the next; ``identity`` is the state that was planned, see `Store.identity`.
+    """
 
     path: str
     backend: str | None = None
     database: str | None = None
     scan: int = 0
+    identity: Mapping[str, Any] | None = None
 
     def open(self) -> Store:
-        """Open the source."""
-        return open_store(self.path, self.backend, self.database)
+        """Open the source in the state that was planned."""
+        store = open_store(self.path, self.backend, self.database)
+        if self.identity is not None:
+            try:
+                store.pin(self.identity)
+            except BaseException:
+                store.close()
+                raise
+        return store
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +140,17 @@ class Window:
 BEHIND = 1 << 62
 """A window that starts here holds nothing but the partition's extent."""
 
-_opened: tuple[SourceRef, Store] | None = None
+_opened: tuple[int, Store] | None = None
 
 
 def open_source(source: SourceRef) -> Store:
     """The source, opened once in this process: replaying a log or listing datasets is not for every partition."""
     global _opened
-    if _opened is None or _opened[0] != source:
+    if _opened is None or _opened[0] != source.scan:
         if _opened is not None:
             _opened[1].close()
-        _opened = (source, source.open())
+            _opened = None
+        _opened = (source.scan, source.open())
     return _opened[1]
 
 
