@@ -6,6 +6,7 @@ type or one field given twice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -115,7 +116,7 @@ def check_value(entry: Field, field_type: FieldType) -> Iterator[Complaint]:
     problem = scalar_problem(entry.value, field_type.name)
     if problem is not None:
         wanted, meant, fallback = problem
-        yield wrong_type(entry, wanted, f"{entry.name}: {meant or fallback}", meant)
+        yield wrong_type(entry, wanted, f"{entry.name}: {shortened(meant or fallback)}", meant)
 
 
 def scalar_problem(value: Scalar, type_name: str) -> tuple[str, str | None, str] | None:
@@ -236,8 +237,8 @@ def nearest(name: str, known: Mapping[str, object]) -> str | None:
 
 
 def stem(name: str) -> str:
-    """The part of a name that tells it from others."""
-    return name.lower().removesuffix("_param").removesuffix("parameter")
+    """The part of a name that tells it from others; ``_param`` may be misspelt itself."""
+    return re.sub(r"_par\w{1,3}$", "", name.lower())
 
 
 def distance(one: str, other: str) -> int:

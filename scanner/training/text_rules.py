@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
@@ -175,18 +176,24 @@ def check_text(message: Message, kind: Kind) -> Iterator[Finding]:
         "wrong-type": wrong_type,
         "repeated-field": repeated,
     }
-    for complaint in check_message(message, MESSAGE_TYPES[kind]):
+    complaints = list(check_message(message, MESSAGE_TYPES[kind]))
+    counts = Counter(complaint.text for complaint in complaints if foreign(complaint, kind))
+    for complaint in complaints:
+        count = counts.pop(complaint.text, 0) if foreign(complaint, kind) else 1
+        if count == 0:
+            continue  # a fork's layers use the same field again and again: it is said at the first
         yield by_kind[complaint.kind].finding(
-            complaint.text,
+            complaint.text + (f" (in {count} places)" if count > 1 else ""),
             complaint.line,
             cause="aborted",
             remedy=complaint.remedy,
-            severity=severity_of(complaint, kind),
+            severity=Severity.WARNING if foreign(complaint, kind) else None,
             nearest=complaint.near,
+            count=count if count > 1 else None,
         )
 
 
-def severity_of(complaint: Complaint, kind: Kind) -> Severity:
-    """An error, unless a fork of Caffe may know the field."""
-    foreign = complaint.kind == "unknown-field" and kind == "net" and complaint.near is None
-    return Severity.WARNING if foreign or complaint.kind == "fork-field" else Severity.ERROR
+def foreign(complaint: Complaint, kind: Kind) -> bool:
+    """Whether a fork of Caffe may know the field: then it is a warning."""
+    unheard_of = complaint.kind == "unknown-field" and kind == "net" and complaint.near is None
+    return unheard_of or complaint.kind == "fork-field"

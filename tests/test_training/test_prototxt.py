@@ -219,7 +219,8 @@ def test_a_syntax_error_has_line_and_column(text: str, line: int, column: int, w
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(r'a: "\q"', "escape"), ("a: 08", "octal"), ("a: 1.2.3", "second decimal"), ("a: 0x", "hexadecimal"), ("a: 1e", "exponent"),
+    [(r'a: "\q"', "escape"),
+     ("a: 08", "octal"), ("a: 1.2.3", "second decimal"), ("a: 0x", "hexadecimal"), ("a: 1e", "exponent"),
      ("a: 0x1.5", "no decimal point")],
 )  # fmt: skip
 def test_what_the_library_of_caffe_refuses_and_that_of_python_lets_pass(text: str, words: str) -> None:
