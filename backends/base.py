@@ -296,8 +296,11 @@ class Store(ABC):
                     break
         return found
 
-    def closing_damage(self, records_read: int) -> Sequence[Damage]:
-        """Called once after all partitions were read: counts that do not fit, a store that changed meanwhile."""
+    def closing_damage(self, positions: int) -> Sequence[Damage]:
+        """Called once after all partitions were read: counts that do not fit, a store that changed meanwhile.
+
+        ``positions`` is what all partitions span together (`Extent`), lost records among them.
+        """
         return ()
 
     @abstractmethod

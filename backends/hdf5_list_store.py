@@ -109,7 +109,7 @@ class Hdf5ListStore(Store):
         """See `Store.find`; rows have no keys."""
         return None
 
-    def closing_damage(self, records_read: int) -> Sequence[Damage]:
+    def closing_damage(self, positions: int) -> Sequence[Damage]:
         """See `Store.closing_damage`."""
         return [
             _in_file(Damage("in-use", "the file was changed while the set was read"), name)

@@ -129,7 +129,7 @@ class Hdf5Store(Store):
         """See `Store.find`; rows have no keys."""
         return None
 
-    def closing_damage(self, records_read: int) -> Sequence[Damage]:
+    def closing_damage(self, positions: int) -> Sequence[Damage]:
         """See `Store.closing_damage`."""
         try:
             status = os.stat(self.path)

@@ -151,7 +151,7 @@ class LevelDbStore(Store):
                         return None, part.value_column()[row]
         return None
 
-    def closing_damage(self, records_read: int) -> Sequence[Damage]:
+    def closing_damage(self, positions: int) -> Sequence[Damage]:
         """See `Store.closing_damage`."""
         try:
             now = _state(Folder.listed(self.path))

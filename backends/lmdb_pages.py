@@ -67,7 +67,7 @@ class PageReader:
         for first, stop in stretches:
             self._read_run(content, rows[first:stop], int(numbers[rows[first]]), fault)
         content[fault != 0] = 0
-        return parse_pages(content, np.where(numbers < 0, ~numbers, numbers), fault, self.form)
+        return parse_pages(content, np.where(numbers < UNKNOWN, ~numbers, numbers), fault, self.form)
 
     def windows(self, numbers: Ints) -> Iterator[Pages]:
         """Read many pages, some at a time."""

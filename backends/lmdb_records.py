@@ -36,6 +36,10 @@ from .lmdb_pages import LeafPlan, PageReader
 from .lmdb_values import Rows
 
 
+VALUES_LOST = "values_lost"
+"""Names, in a damage's data, how many values of a key took no position: the pages that held them are gone."""
+
+
 @dataclass(slots=True)
 class RecordReader:
     """Reads leaf pages one window after the other and counts positions.
@@ -79,7 +83,7 @@ class RecordReader:
         # Behind the last key the damage waits for the next window.
         ready = [damage for damage in self._waiting if damage.data["key_after"] is not None]
         self._waiting = self._waiting[len(ready) :]
-        yield from ready
+        yield from map(_placed, ready)
         sets = np.flatnonzero(window.entry & (window.nodes.flags & DUPLICATES != 0))
         if len(sets):
             yield from self._with_duplicates(window, sets)
@@ -156,8 +160,10 @@ class RecordReader:
         later = np.flatnonzero(window.entry[after:])
         key_before = window.key(int(earlier[-1])) if len(earlier) else self.last_key
         key_after = window.key(after + int(later[0])) if len(later) else None
-        data = {"page": number, "key_before": key_text(key_before), "key_after": key_text(key_after)}
-        offset = number * self.reader.page_size if number >= 0 else None
+        known = number >= 0
+        around = {"key_before": key_text(key_before), "key_after": key_text(key_after)}
+        data = {"page": number if known else None, **around}
+        offset = number * self.reader.page_size if known else None
         kind = "truncated" if beyond else "damaged"
         self._waiting.append(
             Damage(kind, reason, position=position, offset=offset, records_lost=count, data=data)  # type: ignore[arg-type]
@@ -168,7 +174,7 @@ class RecordReader:
         for damage in self._waiting:
             if damage.data["key_after"] is None:
                 damage = replace(damage, data={**damage.data, "key_after": key_text(key_after)})
-            yield damage
+            yield _placed(damage)
         self._waiting.clear()
 
     # Duplicates ---------------------------------------------------------------------------------------------
@@ -268,6 +274,7 @@ class RecordReader:
                 position=self.position,
                 key=key,
                 records_lost=missing,
+                data={VALUES_LOST: missing},
             )
 
     def _values_of(
@@ -296,6 +303,18 @@ class RecordReader:
             records_lost=lost,
             data={"page": number},
         )
+
+
+def _placed(damage: Damage) -> Damage:
+    """The damage with the keys that it lies between in its reason."""
+    before, after = damage.data["key_before"], damage.data["key_after"]
+    if before is not None and after is not None:
+        where = f"between keys {before} and {after}"
+    elif before is not None or after is not None:
+        where = f"behind key {before}" if after is None else f"before key {after}"
+    else:
+        return damage
+    return replace(damage, reason=f"{damage.reason}; {where}")
 
 
 def key_text(key: bytes | None) -> str | None:

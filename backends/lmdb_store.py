@@ -13,11 +13,11 @@ from .base import PARTITION_BYTES, Damage, Extent, Partition, RecordBatch, Store
 from .columns import BytesColumn
 from .errors import StoreError, StoreNotFound
 from .files import ReadOnlyFile
-from .lmdb_format import Ints, Tree, sort_key
+from .lmdb_format import DUP_SORT, Ints, Tree, sort_key
 from .lmdb_leaves import edge_key
 from .lmdb_metas import newest_transaction, read_snapshot, read_transaction
 from .lmdb_pages import find_node
-from .lmdb_records import RecordReader
+from .lmdb_records import VALUES_LOST, RecordReader
 from .lmdb_salvage import free_pages
 from .lmdb_state import State, database_tree, find_leaves, find_state, named_databases, page_reader
 from .lmdb_values import Rows, ValueFetcher
@@ -204,12 +204,12 @@ class LmdbStore(Store):
         reason = f"the database claims {claimed} records, {positions} were found"
         return [Damage("count-mismatch", reason, records_lost=lost if lost > 0 else None, data={"claimed": claimed})]
 
-    def _named_lost_elsewhere(self) -> int:
-        """Lost records that `read` has counted one by one; and named databases beyond those that were looked for."""
-        counted = 0
-        for partition in self._plan():
-            counted += sum(damage.records_lost or 0 for damage in self._structure(partition)[1])
-        return counted
+    def _lost_without_position(self) -> int:
+        """Values of keys that have several, lost with pages of their own: `read` has counted them already."""
+        if not self._tree.flags & DUP_SORT:
+            return 0
+        damages = [damage for partition in self._plan() for damage in self._structure(partition)[1]]
+        return sum(damage.records_lost or 0 for damage in damages if VALUES_LOST in damage.data)
 
     # Reading ------------------------------------------------------------------------------------------------
 

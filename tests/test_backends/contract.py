@@ -70,7 +70,7 @@ def read_all(store: Store, partitions: Iterable[Partition] | None = None) -> Sca
         whole.extent += scan.extent
         whole.batch_sizes += scan.batch_sizes
     if partitions is None:
-        whole.damages += store.closing_damage(len(whole.records))
+        whole.damages += store.closing_damage(whole.extent)
     return whole
 
 
