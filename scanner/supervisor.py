@@ -34,6 +34,10 @@ _GIVE_UP_S = 0.5
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """The processes are the parallelism; numpy's threads would only take memory and time to start."""
 
+_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""glibc keeps a batch's freed memory for the next one: to fetch it from the system anew costs as much as to read
+into it. A setting of the user's own wins."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -234,7 +238,7 @@ def _start(descriptor: int, max_memory: int | None) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         pass_fds=(descriptor,),
-        env=os.environ | _ONE_THREAD,
+        env=_KEPT_MEMORY | dict(os.environ) | _ONE_THREAD,
     )
 
 
