@@ -9,9 +9,57 @@ from typing import Literal
 from .finding import Severity
 
 Statistics = Literal["auto", "full", "sampled"]
+NetName = Literal["auto", "softmax", "mlp", "conv", "lstm"]
+LossName = Literal["auto", "softmax", "sigmoid", "squared"]
+Precision = Literal["float32", "float16"]
 
 SMALL_SET_BYTES = 256 << 20
 """Sets up to this size are summed up in full, whatever it costs."""
+
+
+PROBE_BATCH = 64
+"""Records in a batch of the probe where no batch size is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """How samples are run through a network; the defaults are those of ``datascan probe``.
+
+    Attributes
+    ----------
+    net, loss
+        ``auto`` is chosen by the samples' shape and by the kind of label.
+    outputs
+        Outputs of the network; by default the number of classes, or what the first labels make likely.
+    num_units
+        Hidden units of ``mlp`` and ``lstm``.
+    dtype
+        ``float16`` computes as half precision does.
+    scale, mean_values, mean_file, std
+        The preprocessing of training: ``(value - mean) * scale / std``. ``mean_values`` and ``std`` are one number
+        or one for each channel; ``mean_file`` is a ``.binaryproto`` or ``.npy``.
+    iter_size
+        Batches in an iteration of training (Caffe's ``iter_size``).
+    train_steps, rate
+        Steps of gradient descent to take on the first batches, and their learning rate.
+    onnx, torch
+        A model to run instead of a network of our own.
+    """
+
+    net: NetName = "auto"
+    loss: LossName = "auto"
+    outputs: int | None = None
+    num_units: int | None = None
+    dtype: Precision = "float32"
+    scale: float = 1.0
+    mean_values: tuple[float, ...] = ()
+    mean_file: str | None = None
+    std: tuple[float, ...] = ()
+    iter_size: int = 1
+    train_steps: int = 0
+    rate: float = 0.01
+    onnx: str | None = None
+    torch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +96,8 @@ class Options:
         ``full`` sums up every encoded image, which takes decoding its pixels at full size; ``sampled`` one in
         32; ``auto`` is ``full`` for small sets. It is about the statistics alone: faults are looked for in
         every image either way.
+    probe
+        Run the samples through a network as well; ``None`` does not.
     """
 
     select: tuple[str, ...] = ()
@@ -64,6 +114,7 @@ class Options:
     limit: int | None = None
     sample: float | None = None
     statistics: Statistics = "auto"
+    probe: ProbeOptions | None = None
 
     def settled(self, size_bytes: int) -> Options:
         """The options for a store of a size: what was left open is decided, alike for all workers."""

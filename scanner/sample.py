@@ -178,6 +178,46 @@ class TwinBlock:
     numbers: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeFault:
+    """What running a network found in one record: ``rule`` reports it.
+
+    Attributes
+    ----------
+    layer
+        Where it showed first: ``input``, a layer's name, ``label`` or ``loss``; empty for ``probe-failed``.
+    input_finite
+        Whether the network's input, after preprocessing, was finite: if so, the network made the overflow.
+    loss
+        The sample's loss, ``None`` where there is none.
+    after_step
+        Nothing is infinite yet: a step of gradient descent on the record makes it so.
+    """
+
+    row: int
+    rule: str
+    message: str
+    layer: str = ""
+    input_finite: bool = True
+    loss: float | None = None
+    after_step: bool = False
+    dataset: str | None = None
+    element: tuple[int, ...] | None = None
+
+
+@dataclass(slots=True)
+class ProbeOutcome:
+    """What running a network over a batch gave: ``losses`` of ``rows`` (float64), a row once for each of its arrays.
+
+    ``networks`` counts the samples by the network that they went through.
+    """
+
+    rows: list[Rows] = field(default_factory=list)
+    losses: list[NDArray[np.float64]] = field(default_factory=list)
+    faults: list[ProbeFault] = field(default_factory=list)
+    networks: dict[str, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class SampleBatch:
     """A decoded batch.
@@ -196,6 +236,8 @@ class SampleBatch:
         What reserved keys say of the number of samples: ``(row, claimed)``.
     value_kinds
         Where the layout can't decode values: what they look like (``jpeg``, ``pickle protocol 4``), counted.
+    probe
+        What running a network gave, where that was asked for.
     """
 
     batch: Batch
@@ -211,6 +253,7 @@ class SampleBatch:
     content_rows: Rows | None = None
     count_claims: list[tuple[int, int]] = field(default_factory=list)
     value_kinds: dict[str, int] = field(default_factory=dict)
+    probe: ProbeOutcome | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
