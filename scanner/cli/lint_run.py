@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from ..complain import complain_of_bug
 from ..finding import Severity
 from ..training.lint import Choice, lint
 from ..training.registry import FILE_RULES
-from .check_run import write_reports
+from .check_run import crash_of, write_reports
 from .names import names_of
 from .outputs import Output, OutputFile, parse_outputs, refuse_sources
 from .session import Session
@@ -28,6 +29,10 @@ def run_lint(session: Session, files: Sequence[str], given: Mapping[str, Any]) -
                 stack.callback(opened[-1][1].close)
         report = lint(*files, choice=choice)
         write_reports(report, outputs, opened, given, session)
+    for one in report.reports:
+        if one.crashed:
+            complain_of_bug(crash_of(one))
+            break
     return int(report.exit_code)
 
 

@@ -6,12 +6,14 @@ import os
 import re
 import stat
 import time
+import traceback
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from os import PathLike, fspath
 
 from ...backends.errors import StoreError, StoreNotFound
+from ..complain import describe
 from ..finding import Finding, Severity
 from ..report import Coverage, NotRun, Report, RunInfo, SourceInfo, SourceReport
 from .prototxt import Message, parse
@@ -76,12 +78,22 @@ def lint_file(path: str, named: Collection[str], choice: Choice) -> SourceReport
     except StoreError as exc:
         coverage = Coverage(complete=False, reasons=("the file could not be looked at",))
         return SourceReport(SourceInfo(path), coverage, fail_on=choice.fail_on, error=str(exc))
+    coverage = coverage_of(message, kind, text, named, choice)
+    findings: tuple[Finding, ...] = ()
+    tracebacks: tuple[str, ...] = ()
+    try:
+        findings = choice.apply(JUDGES[kind](message))
+    except Exception as exc:  # a bug of ours must not cost the reports of other files
+        coverage = replace(coverage, complete=False, reasons=(*coverage.reasons, f"the judge crashed: {describe(exc)}"))
+        tracebacks = (traceback.format_exc(),)
     return SourceReport(
         source=SourceInfo(path, layout=kind, bytes=len(text)),
-        coverage=coverage_of(message, kind, text, named, choice),
-        findings=choice.apply(JUDGES[kind](message)),
+        coverage=coverage,
+        findings=findings,
         run=RunInfo(started, time.monotonic() - begin, 1),
         fail_on=choice.fail_on,
+        crashed=bool(tracebacks),
+        tracebacks=tracebacks,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
@@ -42,7 +43,8 @@ def made_at_run_time() -> type[Proto]:
                 field.type_name = types[name]
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("made.Made"))
+    made: type[Proto] = message_factory.GetMessageClass(pool.FindMessageTypeByName("made.Made"))
+    return made
 
 
 Made = made_at_run_time()
@@ -73,20 +75,20 @@ CONTENTS = st.recursive(
 )
 
 
-def proto_of(contents: dict[str, object]) -> Proto:
+def proto_of(contents: dict[str, Any]) -> Proto:
     message = Made()
     fill(message, contents)
     return message
 
 
-def fill(message: Proto, contents: dict[str, object]) -> None:
+def fill(message: Proto, contents: dict[str, Any]) -> None:
     for name, value in contents.items():
         if name == "inner":
-            message.inner.SetInParent()  # type: ignore[attr-defined]  # made at run time
-            fill(message.inner, value)  # type: ignore[attr-defined, arg-type]
+            message.inner.SetInParent()
+            fill(message.inner, value)
         elif name == "inners":
-            for one in value:  # type: ignore[attr-defined]
-                fill(message.inners.add(), one)  # type: ignore[attr-defined]
+            for one in value:
+                fill(message.inners.add(), one)
         elif isinstance(value, list):
             getattr(message, name).extend(value)
         else:
@@ -130,7 +132,7 @@ def same(read: Message, proto: Proto) -> None:
 
 @given(CONTENTS, st.booleans(), st.booleans(), st.booleans(), st.booleans())
 def test_what_protobuf_writes_is_read_as_it_was(
-    contents: dict[str, object], one_line: bool, angles: bool, short_lists: bool, utf8: bool
+    contents: dict[str, Any], one_line: bool, angles: bool, short_lists: bool, utf8: bool
 ) -> None:
     proto = proto_of(contents)
     text = text_format.MessageToString(

@@ -49,7 +49,8 @@ def proto_class(name: str) -> type[Proto]:
                 field.type = TYPES.get(kind.name, F.TYPE_INT32)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}"))
+    made: type[Proto] = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}"))
+    return made
 
 
 def values(read: Message, message_type: str) -> Iterator[tuple[str, object]]:
