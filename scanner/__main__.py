@@ -16,6 +16,7 @@ import os
 import sys
 
 from .complain import complain, complain_of_bug, complain_with_traceback, describe
+from .interrupt import interruptible
 
 USAGE, NOT_LOOKED, BUG, INTERRUPTED = 2, 3, 4, 130
 """As in `report.ExitCode`, which can't be asked when an import is what failed."""
@@ -29,7 +30,8 @@ def main(argv: list[str] | None = None) -> int:
 
         session = Session(debug=debug)
         try:
-            return _run(argv, session)
+            with interruptible():
+                return _run(argv, session)
         finally:
             debug = session.debug
             session.finish()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from os import PathLike, fspath
-from typing import Any, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
 from ..backends.errors import StoreError, UsageError
 from .crew import Crew
@@ -14,7 +14,10 @@ from .finding import Severity
 from .options import Options, Statistics
 from .progress import Progress
 from .report import Coverage, Report, SourceInfo, SourceReport
-from .supervisor import Limits
+from .supervisor import LEAST_MEMORY, Limits
+
+if TYPE_CHECKING:  # loads numpy
+    from .journal import Journal
 
 
 class OptionFields(TypedDict, total=False):
@@ -46,6 +49,7 @@ def check(
     max_memory: int | None = Limits.max_memory,
     crew: Crew | None = None,
     executor: Executor | None = None,
+    resume: str | PathLike[str] | Journal | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Unpack[OptionFields],
 ) -> Report:
@@ -69,6 +73,9 @@ def check(
         data sets, one call each.
     executor
         Any `concurrent.futures.Executor` that scans the partitions instead.
+    resume
+        A file outside of the data sets in which it is written down what is done, so that the same call goes on
+        there after it was killed. It is removed when all is done; a `Journal` is left to the caller.
     progress
         Called in this process as the scan goes on.
     options
@@ -77,7 +84,7 @@ def check(
     Raises
     ------
     UsageError
-        An option that makes no sense.
+        An option that makes no sense, or a file to resume from that belongs to another scan.
 
     Examples
     --------
@@ -89,17 +96,24 @@ def check(
         raise UsageError("no source given; name at least one data set")
     if jobs is not None and jobs < 1:
         raise UsageError(f"jobs is {jobs}; at least one worker is needed")
+    check_limits(timeout_s, max_memory)
     chosen = make_options(**options)
     with ExitStack() as stack:
         workers = crew or stack.enter_context(Crew(jobs, Limits(timeout_s, max_memory)))
+        from .journal import Journal
         from .scan import scan_source  # loads numpy, while the first worker starts
 
+        paths = [fspath(source) for source in sources]
+        journal = resume
+        if resume is not None and not isinstance(resume, Journal):
+            journal = stack.enter_context(Journal(resume, paths))
+        assert journal is None or isinstance(journal, Journal)
         reports: list[SourceReport] = []
-        for source in sources:
+        for path in paths:
             try:
                 reports.append(
                     scan_source(
-                        fspath(source),
+                        path,
                         chosen,
                         backend=backend,
                         database=database,
@@ -107,13 +121,26 @@ def check(
                         crew=workers,
                         executor=executor,
                         progress=progress,
+                        journal=journal,
                     )
                 )
             except StoreError as exc:
-                reports.append(not_looked_at(fspath(source), exc, chosen))
+                reports.append(not_looked_at(path, exc, chosen))
             if reports[-1].interrupted:
                 break
-        return Report(tuple(reports))
+        report = Report(tuple(reports))
+        if journal is not None and journal is not resume and report.finished:
+            journal.finish()
+        return report
+
+
+def check_limits(timeout_s: float, max_memory: int | None) -> None:
+    """Raise `UsageError` for limits that no worker could keep."""
+    if not timeout_s > 0:
+        raise UsageError(f"the timeout is {timeout_s:g} s; it must be above 0")
+    if max_memory is not None and max_memory < LEAST_MEMORY:
+        least = f"{LEAST_MEMORY >> 20}M"
+        raise UsageError(f"the memory limit is {max_memory} bytes; a worker needs {least} to read anything at all")
 
 
 def make_options(**fields: Unpack[OptionFields]) -> Options:

@@ -51,6 +51,9 @@ class Outcome:
     reasons: tuple[str, ...] = ()
 
 
+KEYED_BY_STORE = ("store-damaged", "store-truncated")
+"""Rules whose findings have a key only where the store names one: at their index stands the next sound record."""
+
 Ask = Callable[..., Any]
 """Calls a function in a worker: the store is never opened in this process."""
 
@@ -175,7 +178,7 @@ def _missing_keys(ask: Ask, plan: Plan, scanned: Scanned, findings: list[Finding
     for finding in findings:
         location = finding.location
         span = None if location.index is None or location.key is not None else scanned.partition_at(location.index)
-        if span is None or span[1].table.columns or location.index is None:
+        if span is None or span[1].table.columns or location.index is None or finding.rule in KEYED_BY_STORE:
             continue
         wanted.setdefault(span[0], (span[1], []))[1].append(location.index - span[0])
     found: dict[int, bytes] = {}

@@ -112,7 +112,8 @@ class SourceReport:
 
     ``findings`` are in store order, those of the set as a whole first; ``omitted`` counts, per rule, the findings
     beyond ``--max-findings``, by severity; ``error`` says why the source could not be looked at, if it could not.
-    ``tracebacks`` are for a report of our own bugs and not in the JSON.
+    ``stopped`` says that the source went away before its end. ``tracebacks`` are for a report of our own bugs and not
+    in the JSON.
     """
 
     source: SourceInfo
@@ -124,6 +125,7 @@ class SourceReport:
     fail_on: Severity | None = Severity.ERROR
     error: str | None = None
     interrupted: bool = False
+    stopped: bool = False
     crashed: bool = False
     tracebacks: tuple[str, ...] = ()
 
@@ -224,6 +226,11 @@ class Report:
     def to_json(self, indent: int | None = 2) -> str:
         """The JSON report as text; NaN and infinities never occur in it."""
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing would be gained by going on: no scan was interrupted, stopped or crashed."""
+        return not any(report.interrupted or report.crashed or report.stopped for report in self.reports)
 
     def raise_for_findings(self) -> None:
         """Raise `FindingsError` unless everything was looked at and nothing at or above ``fail_on`` was found."""

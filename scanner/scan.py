@@ -9,9 +9,12 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..backends.errors import StoreError
 from .conclude import Scanned, conclude, source_report
 from .crew import AHEAD, Crew, run_on
 from .finding import Finding, Severity
+from .interrupt import interrupting
+from .journal import Journal, SourceJournal
 from .options import Options
 from .partial import Partial
 from .plan import Plan, Request, make_plan
@@ -34,6 +37,7 @@ def scan_source(
     crew: Crew,
     executor: Executor | None = None,
     progress: ProgressCallback | None = None,
+    journal: Journal | None = None,
 ) -> SourceReport:
     """Scan one source.
 
@@ -45,23 +49,26 @@ def scan_source(
         Any `concurrent.futures.Executor` that scans the partitions instead; its processes must see ``path``.
     progress
         Called as the scan goes on, in this process.
+    journal
+        Where it is written down what is done, and was before.
 
     Raises
     ------
     StoreError
         The source could not be looked at.
     UsageError
-        An option that makes no sense for this source.
+        An option that makes no sense for this source, or a journal of another one.
     KeyboardInterrupt
         Before there is anything to report. Later an interruption ends the scan with what there is.
     """
     rules = tuple(rule.name for rule in select(options.select, options.ignore))
     clock = Clock()
     try:
-        plan: Plan = crew.call(make_plan, Request(str(path), options, rules, backend, database, layout))
+        with interrupting():
+            plan: Plan = crew.call(make_plan, Request(str(path), options, rules, backend, database, layout))
     except WorkerDied as death:
         return _never_opened(str(path), options, death)
-    return scan_plan(plan, crew, clock, executor, progress)
+    return scan_plan(plan, crew, clock, executor, progress, None if journal is None else journal.source(plan))
 
 
 class Clock:
@@ -82,35 +89,53 @@ def scan_plan(
     clock: Clock,
     executor: Executor | None = None,
     progress: ProgressCallback | None = None,
+    journal: SourceJournal | None = None,
 ) -> SourceReport:
-    """Scan what was planned."""
+    """Scan what was planned, but for what the journal holds."""
     meter = _Meter(plan, progress)
+    scanned = Scanned(Partial(plan.context.options))
+    scanned.total.merge(plan.opening)
     tasks = plan.tasks()
+    for partial in journal.partials() if journal is not None else ():
+        task = tasks.pop(0)
+        scanned.merge(task.partition, partial)
+        meter.done(task, partial)
     if executor is not None:
         partials = run_on(executor, tasks, crew.limits, AHEAD * crew.size, meter.tick)
     else:
         partials = crew.run(tasks, meter.tick)
-    scanned = _merged(plan, partials, meter)
+    _merge(scanned, partials, meter, journal)
     try:
-        outcome = conclude(crew.call, plan, scanned)
+        with interrupting():
+            outcome = conclude(crew.call, plan, scanned)
     except KeyboardInterrupt:
         scanned.interrupted = True
         outcome = conclude(crew.call, plan, scanned)
-    return source_report(plan, outcome, clock.run_info(max(min(crew.size, len(tasks)), 1)))
+    return source_report(plan, outcome, clock.run_info(max(min(crew.size, len(plan.partitions)), 1)))
 
 
-def _merged(plan: Plan, partials: Generator[tuple[Task, Partial]], meter: _Meter) -> Scanned:
-    """Merge partial reports in order; Ctrl-C keeps what is there."""
-    scanned = Scanned(Partial(plan.context.options))
-    scanned.total.merge(plan.opening)
+def _merge(
+    scanned: Scanned,
+    partials: Generator[tuple[Task, Partial]],
+    meter: _Meter,
+    journal: SourceJournal | None,
+) -> None:
+    """Merge partial reports in order; Ctrl-C keeps what is there, and so does a source that is gone."""
     try:
         with closing(partials):
-            for task, partial in partials:
+            while True:
+                with interrupting():
+                    task, partial = next(partials, (None, None))
+                if task is None or partial is None:
+                    return
                 scanned.merge(task.partition, partial)
                 meter.done(task, partial)
+                if journal is not None:
+                    journal.append(task.partition.ordinal, partial)
     except KeyboardInterrupt:
         scanned.interrupted = True
-    return scanned
+    except StoreError as exc:
+        scanned.stopped = f"the rest could not be read: {exc}"
 
 
 def _never_opened(path: str, options: Options, death: WorkerDied) -> SourceReport:

@@ -18,6 +18,7 @@ from datascan.scanner.__main__ import main
 from datascan.scanner.cli import check_run
 from datascan.scanner.finding import Finding, Location, Severity
 from datascan.scanner.report import Coverage, Report, RunInfo, SourceInfo, SourceReport
+from datascan.scanner.supervisor import Limits
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -75,11 +76,12 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
     assert run("a")[0] == 0
     ((source, given),) = scanner.calls
     assert source == "a"
+    assert given.pop("crew").limits == Limits(timeout_s=60.0, max_memory=4 << 30)
     assert given == {
         "backend": None,
         "database": None,
         "layout": None,
-        "jobs": None,
+        "resume": None,
         "progress": None,
         "select": (),
         "ignore": (),
@@ -102,7 +104,8 @@ def test_every_option_reaches_the_scanner(run: Run, scanner: Scanner) -> None:
     words = """a --backend lmdb --database db --layout raw --select value,label --select image-truncated
         --ignore label-constant,,label-sorted --severity value-nan=Warning --severity box=info --fail-on warning
         --num-classes 10 --ignore-label -1 --ignore-label 255 --batch-size 64 --crop 224 --extreme 1e3
-        --max-pixels 5000 --max-findings 0 --limit 7 --jobs 2"""
+        --max-pixels 5000 --max-findings 0 --limit 7 --jobs 2 --timeout 2.5
+        --max-memory 512M"""
     assert run(*words.split())[0] == 0
     given = scanner.calls[0][1]
     assert given["severities"] == {"value-nan": "warning", "box-invalid": "info"}
@@ -112,7 +115,8 @@ def test_every_option_reaches_the_scanner(run: Run, scanner: Scanner) -> None:
     expected = {"backend": "lmdb", "database": "db", "layout": "raw", "fail_on": "warning", "num_classes": 10}
     expected |= {"batch_size": 64, "crop": 224, "extreme": 1e3, "max_pixels": 5000, "max_findings": 0, "limit": 7}
     assert {name: given[name] for name in expected} == expected
-    assert given["jobs"] == 2
+    assert given["crew"].size == 2
+    assert given["crew"].limits == Limits(timeout_s=2.5, max_memory=512 << 20)
 
 
 def test_never_and_sample(run: Run, scanner: Scanner) -> None:
@@ -127,6 +131,11 @@ def test_never_and_sample(run: Run, scanner: Scanner) -> None:
         (["--limit", "5", "--sample", "0.5"], "--limit and --sample were both given; choose one"),
         (["--limit", "0"], "--limit"),
         (["--jobs", "0"], "--jobs"),
+        (["--timeout", "0"], "--timeout"),
+        (["--timeout", "nan"], "--timeout"),
+        (["--max-memory", "2X"], "--max-memory"),
+        (["--max-memory", "1M"], "the memory limit is 1048576 bytes; a worker needs 256M"),
+        (["--resume", "a/b"], "can't open the checkpoint a/b"),
         (["--sample", "0"], "--sample"),
         (["--sample", "1.5"], "--sample"),
         (["--sample", "nan"], "--sample"),

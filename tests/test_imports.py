@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = [
     {"backends"},
-    {"version", "printable", "complain", "finding", "options", "progress", "sample", "images", "stamp"},
+    {"version", "printable", "complain", "finding", "options", "progress", "sample", "images", "stamp", "interrupt", "codec"},
     {"values"},
     {"serve"},
     {"supervisor"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"contain"},
     {"crew"},
     {"plan"},
-    {"conclude"},
+    {"conclude", "journal"},
     {"scan"},
     {"api", "demo", "scanner"},
     {"cli"},

@@ -17,6 +17,7 @@ Examples:
   datascan check train.h5 --select value,label --fail-on warning
   datascan check train_lmdb --ignore record-duplicate --severity image-constant=error
   datascan check train_lmdb --sample 0.01                # a first look at a large set
+  datascan check train_lmdb --resume train.ckpt          # goes on where it was killed
   datascan check train_lmdb --quiet --output json=report.json   # in a pipeline
 
 \b
@@ -135,6 +136,29 @@ Exit codes:
     help="Worker processes; the report is the same for any number.  [default: one for each core]",
 )
 @click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    callback=params.number,
+    help="A record that takes longer is reported, and the scan goes on behind it.",
+)
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    default="4G",
+    show_default=True,
+    callback=params.size_bytes,
+    help="A record whose reader takes more memory is reported (512M, 2G, none).",
+)
+@click.option(
+    "--resume",
+    metavar="FILE",
+    help="Keep what is done in FILE, outside of the data sets: the same command goes on there if this one is killed. "
+    "Removed when all is done.",
+)
+@click.option(
     "-o",
     "--output",
     "outputs",
@@ -155,6 +179,14 @@ def check(session: Session, /, sources: tuple[str, ...], **given: Any) -> int:
     SOURCE is an LMDB or LevelDB folder, an LMDB or HDF5 file, or a list of HDF5 files. Nothing is ever written to a
     source. A source that can't be looked at does not keep the others from being scanned.
     """
-    from .check_run import run_check
+    from ..api import check_limits
+    from ..crew import Crew
+    from ..interrupt import uninterrupted
+    from ..supervisor import Limits
 
-    return run_check(session, sources, given)
+    with uninterrupted():
+        check_limits(given["timeout"], given["max_memory"])
+        with Crew(given["jobs"], Limits(given["timeout"], given["max_memory"])) as crew:
+            from .check_run import run_check  # while the first worker starts
+
+            return run_check(session, sources, given, crew)

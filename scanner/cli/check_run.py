@@ -10,7 +10,9 @@ from typing import Any
 
 from ...backends.errors import UsageError
 from ..api import OptionFields, check, make_options
-from ..complain import complain_of_bug, complain_with_traceback, describe
+from ..complain import complain, complain_of_bug, complain_with_traceback, describe
+from ..crew import Crew
+from ..journal import Journal, ResumeError
 from ..options import Options
 from ..progress import progress_bar
 from ..render import RENDERERS, Style
@@ -21,7 +23,7 @@ from .session import CannotWrite, Session
 from .terminal import WIDEST, stdout_style
 
 
-def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]) -> int:
+def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any], crew: Crew) -> int:
     """Scan, write the reports, and give the exit code."""
     outputs = parse_outputs(given["outputs"])
     fields = option_fields(given)
@@ -34,13 +36,26 @@ def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]
                 refuse_sources(output.file, sources)
                 files.append((output, OutputFile(output.file)))
                 stack.callback(files[-1][1].close)
-        scans = Scans(session, fields, options, given)
+        journal = None if given["resume"] is None else stack.enter_context(Journal(given["resume"], sources))
+        scans = Scans(session, fields, options, given, crew, journal)
         report = Report(tuple(scans.scan_all(sources)))
         write_reports(report, outputs, files, given, session)
+        if journal is not None:
+            end_journal(journal, report)
     crashes = [*scans.crashes, *(crash_of(one) for one in report.reports if one.crashed)]
     if crashes:
         complain_of_bug(crashes[0])
     return int(report.exit_code)
+
+
+def end_journal(journal: Journal, report: Report) -> None:
+    """Take the checkpoint away when all is done and told, or say how to go on."""
+    if journal.failure is not None:
+        complain(f"datascan: {journal.failure}")
+    if report.finished:
+        journal.finish()
+    elif journal.failure is None:
+        complain(f"datascan: what is done is kept in {journal.file}; the same command goes on there")
 
 
 def crash_of(report: SourceReport) -> str:
@@ -81,11 +96,21 @@ def option_fields(given: Mapping[str, Any]) -> OptionFields:
 class Scans:
     """Scans one source after the other; whatever happens to one, it has a report, and so have the others."""
 
-    def __init__(self, session: Session, fields: OptionFields, options: Options, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        fields: OptionFields,
+        options: Options,
+        given: Mapping[str, Any],
+        crew: Crew,
+        journal: Journal | None,
+    ) -> None:
         self.session = session
         self.fields = fields
         self.options = options
         self.given = given
+        self.crew = crew
+        self.journal = journal
         self.crashes: list[str] = []
 
     def scan_all(self, sources: Sequence[str]) -> list[SourceReport]:
@@ -109,13 +134,16 @@ class Scans:
                     backend=given["backend"],
                     database=given["database"],
                     layout=given["layout"],
-                    jobs=given["jobs"],
+                    crew=self.crew,
+                    resume=self.journal,
                     progress=bar,
                     **self.fields,
                 ).reports
             return report
         except KeyboardInterrupt:
             return self._left_out(source, "interrupted before the first record", interrupted=True)
+        except ResumeError:
+            raise
         except UsageError as exc:
             if alone:  # the scans of other sources are not thrown away for one that the options do not fit
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -41,6 +42,16 @@ def number(ctx: click.Context, param: click.Parameter, value: float | None) -> f
     if value is not None and math.isnan(value):
         raise click.BadParameter("nan is no number", ctx, param)
     return value
+
+
+def size_bytes(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """``512M``, ``2G``: bytes; ``none`` for no limit."""
+    if value is None or value.lower() == "none":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", value.strip().lower())
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no size; write 512M, 2G or none", ctx, param)
+    return int(float(match[1]) * (1 << (10 * " kmgt".index(match[2] or " "))))
 
 
 def paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,45 @@
+"""The classes that a summary is made of: whoever writes summaries down needs to know them all."""
+
+from __future__ import annotations
+
+from .contents import Chunk, ContentSummary
+from .keys import Gap, KeySummary, NumberSeries
+from .kinds import KindSummary
+from .label_columns import RowColumn, ScalarColumn
+from .label_counts import LabelCounts
+from .label_sequence import _Chunk, LabelSequence
+from .labels import LabelSummary
+from .moments import Moments
+from .positions import PositionLog, ValueLog
+from .runs import Runs
+from .shapes import ShapeSummary, ShapeTable
+from .total import Summary
+from .twins import Kind, TwinSummary
+from .values import ArrayName, ArrayStats, ValueSummary
+
+CLASSES: tuple[type, ...] = (
+    ArrayName,
+    ArrayStats,
+    Chunk,
+    ContentSummary,
+    Gap,
+    KeySummary,
+    Kind,
+    KindSummary,
+    _Chunk,
+    LabelCounts,
+    LabelSequence,
+    LabelSummary,
+    Moments,
+    NumberSeries,
+    PositionLog,
+    RowColumn,
+    Runs,
+    ScalarColumn,
+    ShapeSummary,
+    ShapeTable,
+    Summary,
+    TwinSummary,
+    ValueLog,
+    ValueSummary,
+)
