@@ -24,11 +24,20 @@ from .worker import Checker, closing_damage, keys_at
 
 @dataclass(slots=True)
 class Scanned:
-    """Merged partial reports, and which positions of the scan each partition spans."""
+    """Merged partial reports, and which positions of the scan each partition spans.
+
+    ``stopped`` says why the rest of the partitions could not be scanned.
+    """
 
     total: Partial
     spans: list[tuple[int, Partition]] = field(default_factory=list)
     interrupted: bool = False
+    stopped: str | None = None
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether some partitions are missing."""
+        return self.interrupted or self.stopped is not None
 
     def merge(self, partition: Partition, partial: Partial) -> None:
         """Take in the next partition in store order."""
@@ -63,7 +72,7 @@ def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
     total = scanned.total
     not_run: list[NotRun] = []
     reasons: list[str] = []
-    if not scanned.interrupted:
+    if not scanned.ended_early:
         rules = instantiate(plan.rules, plan.context)
         last_word = _last_word(ask, plan, rules, total)
         reasons = last_word.reasons
@@ -76,7 +85,7 @@ def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
                 _finish(rule, total)
     order = {name: number for number, name in enumerate(plan.rules)}
     findings = sorted(total.findings, key=lambda finding: _place(finding, order))
-    keys = {} if scanned.interrupted else _missing_keys(ask, plan, scanned, findings)
+    keys = {} if scanned.ended_early else _missing_keys(ask, plan, scanned, findings)
     return Outcome(scanned, tuple(_located(scanned, findings, keys)), tuple(not_run), tuple(reasons))
 
 
@@ -203,6 +212,8 @@ def source_report(plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
         reasons.append("too many records ended the reader")
     if outcome.scanned.interrupted:
         reasons.append("interrupted")
+    if outcome.scanned.stopped is not None:
+        reasons.append(outcome.scanned.stopped)
     crashed = tuple(NotRun(name, text) for name, text in crashes.items())
     claimed = plan.facts.records_claimed
     return SourceReport(
@@ -222,6 +233,7 @@ def source_report(plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
         run=run,
         fail_on=options.fail_on,
         interrupted=outcome.scanned.interrupted,
+        stopped=outcome.scanned.stopped is not None,
         crashed=bool(crashes),
         tracebacks=tuple(total.crashes.values()),
     )

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.killers import write_records
-from tests.test_containment import Killer, cut, plan_of
+from tests.killers import Killer, write_records
+from tests.test_containment import cut, plan_of
 
 from datascan.scanner.crew import Crew
 from datascan.scanner.interrupt import interruptible, interrupting, uninterrupted
