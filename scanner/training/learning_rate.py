@@ -112,9 +112,9 @@ class Schedule:
         return self.gamma < 0 and self.policy in ("step", "exp", "multistep")
 
     def first_step(self) -> int | None:
-        """The iteration of the first step of step, exp and multistep."""
+        """The iteration of the first step of step, exp and multistep after iteration 0."""
         if self.policy == "multistep":
-            return self.step_iterations[0] if self.stepvalues else None
+            return next((taken for taken in self.step_iterations if taken > 0), None)
         return {"step": self.stepsize, "exp": 1}.get(self.policy) or None
 
     def kind(self, iteration: int) -> RateKind:

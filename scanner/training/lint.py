@@ -22,8 +22,8 @@ from .schema import fields_of
 from .solver import Solver
 from .text_rules import MESSAGE_TYPES
 
-MOST_BYTES = 64 << 20
-"""A net that is written out by a program has a few megabytes; what is larger is something else."""
+MOST_BYTES = 16 << 20
+"""The largest published nets have below one megabyte; what is larger than this is something else."""
 
 FIELD_LINE = re.compile(rb"^[ \t]*([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
 

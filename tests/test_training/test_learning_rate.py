@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datascan.scanner.training.learning_rate import FAR, POLICIES, Schedule, kind_of
@@ -97,6 +97,7 @@ def test_changes_are_those_of_a_walk_over_every_iteration(schedule: Schedule, la
 
 
 @given(SCHEDULES.filter(lambda schedule: schedule.alternates), st.integers(0, 200))
+@example(Schedule("multistep", float32(0.01), gamma=-1.0, stepvalues=(0, 0)), 1)
 def test_a_rate_that_changes_its_sign_is_told_at_its_first_step(schedule: Schedule, last: int) -> None:
     changes = list(schedule.changes(last))
     kinds = [schedule.kind(iteration) for iteration in range(last + 1)]
