@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 
@@ -35,7 +36,6 @@ from .lmdb_leaves import LeafNodes, leaf_nodes
 from .lmdb_pages import LeafPlan, PageReader
 from .lmdb_values import Rows
 
-
 VALUES_LOST = "values_lost"
 """Names, in a damage's data, how many values of a key took no position: the pages that held them are gone."""
 
@@ -48,6 +48,8 @@ class RecordReader:
     ----------
     flags
         The database's flags.
+    root
+        The root page, where it is known: which keys were below it can't be told if it is lost.
     position
         Position of the next record.
     last_key, key_behind
@@ -59,6 +61,7 @@ class RecordReader:
 
     reader: PageReader
     flags: int
+    root: int | None = None
     position: int = 0
     last_key: bytes | None = None
     key_behind: bytes | None = None
@@ -83,7 +86,7 @@ class RecordReader:
         # Behind the last key the damage waits for the next window.
         ready = [damage for damage in self._waiting if damage.data["key_after"] is not None]
         self._waiting = self._waiting[len(ready) :]
-        yield from map(_placed, ready)
+        yield from _joined_pages(ready)
         sets = np.flatnonzero(window.entry & (window.nodes.flags & DUPLICATES != 0))
         if len(sets):
             yield from self._with_duplicates(window, sets)
@@ -161,6 +164,8 @@ class RecordReader:
         key_before = window.key(int(earlier[-1])) if len(earlier) else self.last_key
         key_after = window.key(after + int(later[0])) if len(later) else None
         known = number >= 0
+        if number == self.root:
+            key_before = key_after = None
         around = {"key_before": key_text(key_before), "key_after": key_text(key_after)}
         data = {"page": number if known else None, **around}
         offset = number * self.reader.page_size if known else None
@@ -171,11 +176,15 @@ class RecordReader:
 
     def _release(self, key_after: bytes | None) -> Iterator[Damage]:
         """Damage waits until the next key is known."""
-        for damage in self._waiting:
-            if damage.data["key_after"] is None:
-                damage = replace(damage, data={**damage.data, "key_after": key_text(key_after)})
-            yield _placed(damage)
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        yield from _joined_pages(
+            [
+                replace(damage, data={**damage.data, "key_after": key_text(key_after)})
+                if damage.data["key_after"] is None and damage.data["page"] != self.root
+                else damage
+                for damage in waiting
+            ]
+        )
 
     # Duplicates ---------------------------------------------------------------------------------------------
 
@@ -305,16 +314,15 @@ class RecordReader:
         )
 
 
-def _placed(damage: Damage) -> Damage:
-    """The damage with the keys that it lies between in its reason."""
-    before, after = damage.data["key_before"], damage.data["key_after"]
-    if before is not None and after is not None:
-        where = f"between keys {before} and {after}"
-    elif before is not None or after is not None:
-        where = f"behind key {before}" if after is None else f"before key {after}"
-    else:
-        return damage
-    return replace(damage, reason=f"{damage.reason}; {where}")
+def _joined_pages(damages: list[Damage]) -> Iterator[Damage]:
+    """Damages as they are; neighbouring pages that a cut file has lost become one."""
+    for (kind, _), group in groupby(damages, lambda damage: (damage.kind, damage.position)):
+        first, *others = group
+        if kind == "truncated" and others:
+            number, count = first.data["page"], len(others) + 1
+            reason = f"page {number} and {count - 1} more beside it lie beyond the end of the file"
+            first, others = replace(first, reason=reason, data={**first.data, "pages": count}), []
+        yield from (first, *others)
 
 
 def key_text(key: bytes | None) -> str | None:

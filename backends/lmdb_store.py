@@ -253,6 +253,7 @@ class LmdbStore(Store):
         records = RecordReader(
             self._reader,
             flags,
+            self._tree.root,
             last_key=edge_key(self._reader, np.frombuffer(before, np.int64), flags, last=True),
             key_behind=edge_key(self._reader, np.frombuffer(behind, np.int64), flags, last=False),
         )

@@ -17,7 +17,17 @@ def damage_findings(damage: Damage, severity: Severity = Severity.ERROR) -> Find
     if damage.records_lost is not None:
         data["records_lost"] = damage.records_lost
     location = Location(key=damage.key, index=damage.position, dataset=damage.dataset, offset=damage.offset)
-    return Finding(f"store-{damage.kind}", severity, damage.reason, location, data)
+    return Finding(f"store-{damage.kind}", severity, damage.reason + _place_among_keys(damage), location, data)
+
+
+def _place_among_keys(damage: Damage) -> str:
+    """Between which keys records are lost, as the end of a sentence; nothing where that is not known."""
+    before, after = damage.data.get("key_before"), damage.data.get("key_after")
+    if damage.records_lost == 0 or before is after is None:
+        return ""
+    if before is None or after is None:
+        return f"; behind key {before}" if after is None else f"; before key {after}"
+    return f"; between keys {before} and {after}"
 
 
 class StoreRule(Rule):
