@@ -165,19 +165,16 @@ class CaffeReader:
     def debug(self, run: LogRun, table: Columns, begin: int, end: int, loss: Values) -> None:
         """Lines of ``debug_info``: they stand above the loss of their iteration."""
         norms = table.norms[slice(*np.searchsorted(table.norms, (begin, end)))]
-        for row in norms.tolist():
-            match = NORM.search(table.data, int(table.messages[row]), int(table.ends[row]))
-            value = number(match[2].decode("latin-1")) if match else None
-            if value is None:
-                continue
-            self.waiting_norms.append((self.first_line + row, value))
-            if not math.isfinite(value) and len(run.bad_debug) < BAD_KEPT:
-                self.odd_debug(run, table, row, self.step_of(row, norms, loss))
+        bad_norms = [row for row in norms.tolist() if not self.norm(table, row)]
+        odd = table.odd_debug[slice(*np.searchsorted(table.odd_debug, (begin, end)))]
+        large = table.large_debug[slice(*np.searchsorted(table.large_debug, (begin, end)))]
+        if len(run.bad_debug) >= BAD_KEPT:
+            bad_norms, odd = [], odd[:0]
         for rows, kept, room in (
-            (table.odd_debug, run.bad_debug, BAD_KEPT),
-            (table.large_debug, run.huge_debug, HUGE_KEPT),
+            (sorted([*odd.tolist(), *bad_norms]), run.bad_debug, BAD_KEPT),
+            (large.tolist(), run.huge_debug, HUGE_KEPT),
         ):
-            for row in rows[slice(*np.searchsorted(rows, (begin, end)))].tolist() if len(kept) < room else ():
+            for row in rows if len(kept) < room else ():
                 self.odd_debug(run, table, row, self.step_of(row, norms, loss))
                 if len(kept) >= room:
                     break
@@ -185,6 +182,14 @@ class CaffeReader:
         after = loss.rows[-1] if len(loss.rows) else -1
         self.passes = int((norms > after).sum()) + (0 if len(loss.rows) else self.passes)
         self.settle(run, loss)
+
+    def norm(self, table: Columns, row: int) -> bool:
+        """Take in the norm of all gradients; whether it is finite, or no number."""
+        match = NORM.search(table.data, int(table.messages[row]), int(table.ends[row]))
+        value = number(match[2].decode("latin-1")) if match else None
+        if value is not None:
+            self.waiting_norms.append((self.first_line + row, value))
+        return value is None or math.isfinite(value)
 
     def step_of(self, row: int, norms: NDArray[np.int64], loss: Values) -> int:
         """How many passes of this iteration ended above a row."""

@@ -1,7 +1,7 @@
 """The lines of a Caffe log sorted by what they say, a block at a time.
 
-Nearly all of a long log is a dozen kinds of lines: iterations, outputs, ``debug_info``. They are told apart by the eight
-bytes that follow glog's prefix, in columns; only what is left over is read line by line (`log_events`).
+Nearly all of a long log is a dozen kinds of lines: iterations, outputs, ``debug_info``. They are told apart by the
+eight bytes that follow glog's prefix, in columns; only what is left over is read line by line (`log_events`).
 """
 
 from __future__ import annotations

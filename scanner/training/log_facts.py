@@ -103,8 +103,8 @@ class NetFacts:
 class DebugLine:
     """A line of ``debug_info``: the mean magnitude of a blob.
 
-    ``direction`` is ``forward``, ``backward`` or ``update``; ``part`` is ``top``, ``bottom``, ``param``, or ``norm`` where
-    it is of all parameters; ``step`` counts the passes of the iteration from 0 (there are ``iter_size``).
+    ``direction`` is ``forward``, ``backward`` or ``update``; ``part`` is ``top``, ``bottom``, ``param``, or ``norm``
+    where it is of all parameters; ``step`` counts the passes of the iteration from 0 (there are ``iter_size``).
     ``iteration`` is ``None`` where the log ends before saying.
     """
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..finding import Finding
+from .log_rules import LOG_RULES
 from .prototxt import Message
 from .rules import FileRule, in_line_order
 from .solver_check import SOLVER_RULES, check_solver
 from .text_rules import NET_TEXT_RULES, check_text
 
-FILE_RULES: tuple[type[FileRule], ...] = (*SOLVER_RULES, *NET_TEXT_RULES)
+FILE_RULES: tuple[type[FileRule], ...] = (*SOLVER_RULES, *NET_TEXT_RULES, *LOG_RULES)
 """Every rule about solvers, nets and logs."""
 
 
