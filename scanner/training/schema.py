@@ -152,14 +152,17 @@ def scalar_problem(value: Scalar, type_name: str) -> tuple[str, str | None, str]
 
 
 def as_meant(message: Message, complaints: Iterable[Complaint]) -> Message:
-    """The message with slips mended, as far as they can be told: what is judged then is what was meant.
-
-    Only the fields of the outermost message are mended.
-    """
+    """The message with slips mended, as far as they can be told: what is judged then is what was meant."""
     mended = {id(complaint.entry): complaint for complaint in complaints if complaint.near or complaint.meant}
+    return _mend(message, mended) if mended else message
+
+
+def _mend(message: Message, mended: Mapping[int, Complaint]) -> Message:
     result = Message(message.line, message.column, fault=message.fault)
     for entry in message:
         complaint = mended.get(id(entry))
+        if isinstance(entry.value, Message):
+            entry = replace(entry, value=_mend(entry.value, mended))
         if complaint is not None and complaint.near:
             entry = replace(entry, name=complaint.near)
         elif complaint is not None and (read := parse(f"v: {complaint.meant}").scalar("v")) is not None:
