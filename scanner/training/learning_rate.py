@@ -82,17 +82,16 @@ class Schedule:
             case "multistep":
                 return self._stepped(self.steps_passed(iteration))
             case "inv":
-                return np.float32(base * np.power(one + gamma * now, -power))
+                return base * power32(one + gamma * now, -power)
             case "poly":
-                return np.float32(base * np.power(one - now / np.float32(self.max_iter), power))
+                return base * power32(one - now / np.float32(self.max_iter), power)
             case "sigmoid":
                 return np.float32(base * (one / (one + np.exp(-gamma * (now - np.float32(self.stepsize))))))
         return None
 
     def _stepped(self, steps: int) -> np.float32:
         """``base_lr * gamma ^ steps`` in double, rounded to float32 at the end."""
-        double = np.float64(self.base_lr) * np.power(np.float64(self.gamma), np.float64(steps))
-        return np.float32(double)
+        return np.float32(self.base_lr * power64(self.gamma, steps))
 
     @cached_property
     def step_iterations(self) -> list[int]:
@@ -167,6 +166,23 @@ class Schedule:
     def _shown(self, iteration: int) -> float:
         rate = self.rate(iteration)
         return math.nan if rate is None else rate
+
+
+def power64(base: float, exponent: float) -> float:
+    """C's ``pow`` in double. Python's raises where C gives infinity or NaN; numpy's takes a root for 0.5."""
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return -math.inf if base < 0 and exponent % 2 == 1 else math.inf
+    except ValueError:
+        if base != 0:
+            return math.nan
+        return -math.inf if math.copysign(1, base) < 0 and exponent % 2 == 1 else math.inf
+
+
+def power32(base: np.float32, exponent: np.float32) -> np.float32:
+    """C's ``pow`` of floats."""
+    return np.float32(power64(float(base), float(exponent)))
 
 
 def kind_of(rate: float | None) -> RateKind:

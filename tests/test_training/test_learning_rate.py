@@ -84,6 +84,7 @@ def same(found: float | None, wanted: float) -> bool:
 
 
 @given(SCHEDULES, st.integers(0, 200))
+@example(Schedule("poly", 1.0, power=0.5), 1)
 def test_the_rate_is_that_of_a_computation_of_its_own(schedule: Schedule, iteration: int) -> None:
     assert same(schedule.rate(iteration), reference(schedule, iteration))
 
