@@ -10,19 +10,13 @@ from collections.abc import Callable, Mapping
 
 from ..finding import Finding
 from .log_rules import LOG_RULES
+from .net import NET_RULES, check_net
 from .prototxt import Message
-from .rules import FileRule, in_line_order
+from .rules import FileRule
 from .solver_check import SOLVER_RULES, check_solver
-from .text_rules import NET_TEXT_RULES, check_text
 
-FILE_RULES: tuple[type[FileRule], ...] = (*SOLVER_RULES, *NET_TEXT_RULES, *LOG_RULES)
+FILE_RULES: tuple[type[FileRule], ...] = (*SOLVER_RULES, *NET_RULES, *LOG_RULES)
 """Every rule about solvers, nets and logs."""
 
-
-def check_net_text(message: Message) -> list[Finding]:
-    """Findings of a net as a text: what Caffe's parser refuses."""
-    return list(in_line_order(check_text(message, "net")))
-
-
-JUDGES: Mapping[str, Callable[[Message], list[Finding]]] = {"solver": check_solver, "net": check_net_text}
+JUDGES: Mapping[str, Callable[[Message], list[Finding]]] = {"solver": check_solver, "net": check_net}
 """Kind of file to what judges it."""
