@@ -30,6 +30,7 @@ from .log_rules import (
     LogCheckFailed,
     LogCrashed,
     LogCutOff,
+    LogGradientNonFinite,
     LogLossExplodes,
     LogLossFrozen,
     LogLossHuge,
@@ -85,6 +86,8 @@ def check_run(run: LogRun, *, is_last: bool = True) -> Iterator[Finding]:
     yield from check_first_bad(run, bad)
     yield from check_outputs(run, bad)
     yield from check_debug(run)
+    if bad is None:
+        yield from check_norm(run)
     yield from check_rate(run)
     yield from check_level(run, bad)
     yield from check_plateau(run)
@@ -172,6 +175,23 @@ def check_outputs(run: LogRun, bad: FirstBad | None) -> Iterator[Finding]:
                 iteration=late[0].iteration,
                 value=1.0,
             )
+
+
+def check_norm(run: LogRun) -> Iterator[Finding]:
+    """A gradient norm that stays not finite where the loss does not say so.
+
+    Mixed-precision training skips a step whose norm is infinite and goes on: that is healthy.
+    """
+    norm = run.norm
+    if norm.bad is None or norm.last is None or math.isfinite(norm.last.value) or run.bad_debug:
+        return
+    yield LogGradientNonFinite.finding(
+        f"the gradient norm is {spelled(norm.bad.value)} at iteration {norm.bad.iteration:,} and does not recover",
+        norm.bad.line,
+        iteration=norm.bad.iteration,
+        value=norm.bad.value,
+        text=norm.bad_text,
+    )
 
 
 def check_debug(run: LogRun) -> Iterator[Finding]:

@@ -7,12 +7,16 @@ and number, and the iteration is looked for in the usual places.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
 
 from .log_facts import TEXT_CHARACTERS, LogFacts, LogRun
 from .log_failures import Failures
 from .log_lines import Block
 from .log_numbers import ANY_NUMBER, number
-from .log_series import Point, Series
+from .log_series import Series
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 BREAKS = re.compile(r"[\r\x08]+")
@@ -56,6 +60,48 @@ MAIN = (
     "average loss",
 )
 CELLS = re.compile(r"[,;\t]")
+CELLS_BYTES = re.compile(rb"\s*[A-Za-z_][\w ./()-]*[,;\t][\w ./(),;\t\"'-]*$")
+
+
+POINTS_WAITING = 4096
+DYING = re.compile(
+    r"error|exception|traceback|kill|fault|abort|terminate|\*\*\*|malloc|free\(\)|corrupt|what\(\)|hdf5|png|jpeg"
+    r"|memory|^\s+@ |#\d{3}: ",
+    re.IGNORECASE,
+)
+TELLING = re.compile(
+    rb"loss|cost|entropy|\blr\b|learning.rate|epoch|nan\b|norm|error|exception|traceback|kill|fault|abort|terminate|\*\*\*"
+    rb"|malloc|free\(\)|corrupt|hdf5|libpng|jpeg|memory|log_history|\n *[{}]\r?\n"
+)
+
+
+def telling_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Lines that hold a telling word, with their rows. From the first brace or table on, all lines."""
+    lowered = data.lower()
+    row, counted, place = 0, 0, 0
+    while (match := TELLING.search(lowered, place)) is not None:
+        begin = data.rfind(b"\n", 0, match.start() + (match[0][:1] != b"\n")) + 1
+        if match[0].startswith(b"\n"):
+            begin = match.start() + 1
+        end = data.find(b"\n", begin)
+        row += data.count(b"\n", counted, begin)
+        counted = begin
+        if data[begin:end].strip()[:1] in (b"{", b"}") or CELLS_BYTES.match(data, begin, end):
+            yield from enumerate(data[begin:].split(b"\n")[:-1], row)
+            return
+        yield row, data[begin:end]
+        place = end
+
+
+@lru_cache(maxsize=4096)
+def kind_of(name: str) -> str:
+    """What a number is by its name: ``loss``, ``held out`` (a loss), ``rate``, ``norm``, ``score``, or nothing."""
+    if LOSS.search(name) and not NOT_A_LOSS.search(name):
+        return "held out" if HELD_OUT.search(name) else "loss"
+    for kind, pattern in (("rate", RATE), ("norm", NORM), ("score", SCORE)):
+        if pattern.search(name):
+            return kind
+    return ""
 
 
 class OtherReader:
@@ -65,12 +111,15 @@ class OtherReader:
         self.facts = facts
         self.failures = Failures()
         self.main: str | None = None
+        self.fed: LogRun | None = None
+        self.waiting: dict[int, tuple[Series, list[tuple[int, float, int]], list[str]]] = {}
         self.epoch: int | None = None
+        self.first_epoch = 1
         self.entries = 0
         self.offset, self.last_raw = 0, -1
         self.header: list[str] | None = None
         self.separator = ","
-        self.record: dict[str, str] = {}
+        self.record: dict[str, tuple[str, int]] = {}
 
     @property
     def run(self) -> LogRun:
@@ -78,16 +127,28 @@ class OtherReader:
         return self.facts.run
 
     def feed(self, block: Block) -> None:
-        """Read a block in which Caffe wrote nothing."""
-        for number_, raw in enumerate(block.data.split(b"\n")[:-1]):
-            text = raw.decode("utf-8", "replace")
-            line = block.line + number_
-            if self.header is None and not INTERESTING.search(text) and not text.lstrip().startswith(("{", "}", '"')):
-                if self.failures.traceback is not None:
-                    self.failures.bare(self.run, line, text)
-                continue
-            self.failures.bare(self.run, line, text)
+        """Read a block in which Caffe wrote nothing; lines without any telling word are not looked at."""
+        if self.header is not None or self.record or self.failures.traceback is not None:
+            rows: Iterable[tuple[int, bytes]] = enumerate(block.data.split(b"\n")[:-1])
+        else:
+            rows = telling_lines(block.data)
+        for row, raw in rows:
+            text, line = raw.decode("utf-8", "replace"), block.line + row
+            if self.failures.traceback is not None or DYING.search(text):
+                self.flush()
+                self.failures.bare(self.run, line, text)
             self.line(line, text)
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand over the values that were read, many at once."""
+        for series, points, texts in self.waiting.values():
+            columns = ([one[place] for one in points] for place in range(3))
+            iterations, values, lines = columns
+            at = series.extend(np.array(iterations, np.int64), np.array(values), np.array(lines, np.int64))
+            if at is not None:
+                series.bad_text = texts[at][:TEXT_CHARACTERS]
+        self.waiting.clear()
 
     def line(self, line: int, text: str) -> None:
         """Read a line; progress bars overwrite theirs, so it can hold many."""
@@ -101,11 +162,13 @@ class OtherReader:
             return
         stripped = text.strip()
         if (match := JSON_LINE.fullmatch(text)) and len(self.record) < 64:
-            self.record[match[1]] = match[2]
+            self.record[match[1]] = match[2], line
             return
         if self.record and stripped.startswith(("}", "{", "]")):
             record, self.record = self.record, {}
-            self.values(line, [(name, value) for name, value in record.items()], None, stripped)
+            shown = ", ".join(f"{name}: {value}" for name, (value, _) in record.items())
+            place = next((at for name, (_, at) in record.items() if LOSS.search(name)), line)
+            self.values(place, [(name, value) for name, (value, _) in record.items()], None, shown)
             return
         if stripped.startswith(("{", "[")) and stripped.count("{") > 1:
             for inner in INNERMOST.findall(stripped):
@@ -150,51 +213,62 @@ class OtherReader:
         """Put the values of a line into their series."""
         if text is not None and (match := EPOCH.search(text)):
             self.epoch = int(match[1][:9])
+            self.first_epoch = min(self.first_epoch, self.epoch)
         found = [(name.strip(), value) for name, shown_ in pairs if (value := number(shown_)) is not None]
-        losses = [(name, value) for name, value in found if LOSS.search(name) and not NOT_A_LOSS.search(name)]
-        rates = [value for name, value in found if RATE.search(name)]
-        norms = [value for name, value in found if NORM.search(name)]
-        scores = [(name, value) for name, value in found if SCORE.search(name)]
-        if not losses and not rates and not norms:
+        kinds = [kind_of(name) for name, _ in found]
+        if not any(kind in ("loss", "held out", "rate", "norm") for kind in kinds):
             return
-        iteration = self.iteration(dict(reversed(found)), text)
-        self.facts.understood += 1
+        losses = [one for one, kind in zip(found, kinds, strict=True) if kind == "loss"]
         run = self.run
-        run.framework = "other" if not run.solver and run.framework == "caffe" and not run.loss.count else run.framework
-        if run.framework == "caffe":
+        if self.fed is not run and run.loss.count:
             return
-        for name, value in losses:
-            if HELD_OUT.search(name):
-                self.add(run.series("test", name), iteration, value, line, shown)
-            elif self.is_main(name, losses):
-                self.add(run.loss, iteration, value, line, shown)
+        self.fed = run
+        self.facts.understood += 1
+        iteration = self.iteration(dict(reversed(found)), text)
+        if run.solver is None:
+            run.framework = "other"
+        main = self.main_of(losses)
+        seen: set[str] = set()
+        for (name, value), kind in zip(found, kinds, strict=True):
+            if kind == "loss":
+                series = run.loss if name == main else run.series("train", name)
+            elif kind in ("held out", "score"):
+                series = run.series("test" if HELD_OUT.search(name) else "train", name)
+            elif kind in ("rate", "norm") and kind not in seen:
+                series = run.rate if kind == "rate" else run.norm
             else:
-                self.add(run.series("train", name), iteration, value, line, shown)
-        for name, value in scores:
-            self.add(run.series("test" if HELD_OUT.search(name) else "train", name), iteration, value, line, shown)
-        for value in rates[:1]:
-            self.add(run.rate, iteration, value, line, shown)
-        for value in norms[:1]:
-            self.add(run.norm, iteration, value, line, shown)
+                continue
+            seen.add(kind)
+            self.add(series, iteration, value, line, shown)
 
-    def is_main(self, name: str, losses: list[tuple[str, float]]) -> bool:
-        """Whether a loss is the one that is trained on: by its name, or because it came first."""
-        if self.main is None:
-            names = [one for one, _ in losses if not HELD_OUT.search(one)]
-            self.main = next((one for one in names if one.lower() in MAIN), names[0])
-        return name == self.main
+    def main_of(self, losses: list[tuple[str, float]]) -> str | None:
+        """The loss that is trained on: by its name, or because it came first."""
+        usual = min(
+            (name for name, _ in losses if name.lower() in MAIN),
+            key=lambda name: MAIN.index(name.lower()),
+            default=None,
+        )
+        if usual is not None:
+            self.main = usual
+        elif self.main is None and losses:
+            self.main = losses[0][0]
+        return self.main
 
     def add(self, series: Series | None, iteration: int, value: float, line: int, shown: str) -> None:
         """Put one value into its series."""
-        if series is not None and series.add(Point(iteration, value, line)):
-            series.bad_text = shown[:TEXT_CHARACTERS]
+        if series is not None:
+            _, points, texts = self.waiting.setdefault(id(series), (series, [], []))
+            points.append((iteration, value, line))
+            texts.append(shown)
+            if len(points) >= POINTS_WAITING:
+                self.flush()
 
     def iteration(self, found: dict[str, float], text: str | None) -> int:
         """The iteration that a line is of: as it says, or counted where it says nothing."""
         self.entries += 1
         raw = self.named(found, text)
         if raw is None:
-            return self.entries - 1
+            return self.entries - 1 if self.last_raw < 0 else self.offset + self.last_raw
         if raw < self.last_raw:
             self.offset += self.last_raw + 1
         self.last_raw = raw
@@ -204,17 +278,19 @@ class OtherReader:
         """What a line says of its iteration."""
         for name in ("global_step", "global step", "step", "iteration", "iter", "batch"):
             value = found.get(name)
-            if value is not None and value == int(value) if value is not None and abs(value) < 1e15 else False:
-                return int(found[name])
+            if value is not None and 0 <= value < 1e15 and value == int(value):
+                return int(value)
+        epoch = found.get("epoch")
+        if epoch is not None and (not 0 <= epoch < 1e9 or epoch != int(epoch)):
+            return None
         if text is None:
-            epoch = found.get("epoch")
-            return int(epoch) if epoch is not None and abs(epoch) < 1e15 and epoch == int(epoch) else None
+            return None if epoch is None else int(epoch)
         if match := STEP.search(text):
             return int(match[1][:15])
         places = [(int(one[:12]), int(all_[:12])) for one, all_ in PROGRESS.findall(text)]
         inner = next(((one, all_) for one, all_ in reversed(places) if one <= all_), None)
         if inner is not None:
-            return (self.epoch or 0) * inner[1] + inner[0] if self.epoch is not None else inner[0]
+            return (self.epoch - self.first_epoch) * inner[1] + inner[0] if self.epoch is not None else inner[0]
         if match := BATCH.search(text):
             return int(match[1][:15])
         return self.epoch

@@ -26,6 +26,7 @@ def read_stream(stream: BinaryIO) -> LogFacts:
     for block in source.blocks():
         if caffe.expects(block):
             caffe.feed(block)
+            other.flush()
         else:
             other.feed(block)
         facts.lines = block.line - 1 + block.data.count(b"\n")

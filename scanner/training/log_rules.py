@@ -320,6 +320,22 @@ class LogActivationHuge(FileRule):
     severity = Severity.WARNING
 
 
+class LogGradientNonFinite(FileRule):
+    """
+    ## What it does
+    Finds a gradient norm that becomes NaN or infinite and stays so, although the loss is finite.
+
+    ## Why is this bad?
+    The updates are lost or have made the weights NaN; some programs then print a loss of 0.
+
+    ## How to fix
+    Look at the batches just before; lower the rate; in half precision, use bfloat16 or loss scaling.
+    """
+
+    name = "log-gradient-non-finite"
+    severity = Severity.ERROR
+
+
 class LogCheckFailed(FileRule):
     """
     ## What it does
@@ -422,6 +438,7 @@ LOG_RULES: tuple[type[FileRule], ...] = (
     LogRateZero,
     LogActivationNonFinite,
     LogActivationHuge,
+    LogGradientNonFinite,
     LogCheckFailed,
     LogCrashed,
     LogUndecodable,
