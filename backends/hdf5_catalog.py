@@ -215,8 +215,10 @@ class _Walk:
 
 
 def _object_id(opened: Any) -> ObjectId:
-    info = h5py.h5o.get_info(opened)
-    return int(info.fileno), int(info.addr)
+    # `h5o.get_info` would walk a dataset's whole chunk index as well, and fail where that is damaged.
+    info = h5py.h5g.get_objinfo(opened)
+    low, high = info.objno
+    return int(info.fileno[0]), int(low) | int(high) << 32
 
 
 def as_text(path: bytes) -> str:

@@ -58,7 +58,7 @@ def describe(dataset: Any) -> Description:
         virtual = plist.get_layout() == h5py.h5d.VIRTUAL
         shape = None if virtual else _shape(dataset)
         chunks = tuple(plist.get_chunk()) if plist.get_layout() == h5py.h5d.CHUNKED else None
-        stored_bytes = 0 if virtual else int(dataset.get_storage_size())
+        stored_bytes = 0 if virtual else _stored_bytes(dataset)
         if virtual and not outside:
             description.sources = sorted({plist.get_virtual_dsetname(n) for n in range(plist.get_virtual_count())})
         reason = _why_not(plist, outside)
@@ -90,6 +90,13 @@ def _shape(dataset: Any) -> tuple[int, ...] | None:
     if space.get_simple_extent_type() == h5py.h5s.NULL:
         return None
     return tuple(int(side) for side in space.shape)
+
+
+def _stored_bytes(dataset: Any) -> int:
+    try:
+        return int(dataset.get_storage_size())
+    except LIBRARY_ERRORS:  # the chunk index is damaged: reading tells which rows that costs
+        return 0
 
 
 def _outside(plist: Any) -> Damage | None:
