@@ -18,6 +18,7 @@ LAYERS = [
     {"summary"},
     {"layouts", "rules", "report", "partial"},
     {"render", "training"},
+    {"probe"},
     {"worker"},
     {"contain"},
     {"crew"},
