@@ -17,11 +17,15 @@ CAFFE_NAMES = ("/data", "/label")
 
 @dataclass(slots=True)
 class Pair:
-    """Datasets of one group and split: samples, labels, and what has a usual name for neither."""
+    """Datasets of one group and split: samples, labels, and what has a usual name for neither.
+
+    ``closed`` are samples that can't be looked at, for want of a filter or because they lie in another file.
+    """
 
     data: list[DatasetInfo] = field(default_factory=list)
     labels: list[DatasetInfo] = field(default_factory=list)
     others: list[DatasetInfo] = field(default_factory=list)
+    closed: list[DatasetInfo] = field(default_factory=list)
 
 
 class Hdf5Pairs(Hdf5Rows):
@@ -34,7 +38,7 @@ class Hdf5Pairs(Hdf5Rows):
     @classmethod
     def recognise(cls, datasets: Sequence[DatasetInfo], options: Options) -> Hdf5Pairs | None:
         """See `RowLayout.recognise`."""
-        pairs = {key: pair for key, pair in find_pairs(datasets).items() if pair.data}
+        pairs = {key: pair for key, pair in find_pairs(datasets).items() if pair.data or pair.closed}
         complete = {key: pair for key, pair in pairs.items() if pair.labels}
         alone = not complete and "/data" in {info.path for info in datasets}
         if not complete and not alone:
@@ -42,9 +46,9 @@ class Hdf5Pairs(Hdf5Rows):
         tables, labels, faults = [], set[str](), list[Fault]()
         for (group, split), pair in (complete or {("", ""): pairs[("", "")]} if pairs else {}).items():
             name = (group or "/") if not split else f"{group}/{split}"
-            tables += pair_tables(name, pair)
+            tables += pair_tables(name, pair) if pair.data else lone_tables(pair.labels)
             labels |= {info.path for info in pair.labels}
-            faults += _twin_faults(pair)
+            faults += _twin_faults(pair) if pair.data else []
         paired = {path for table in tables for path in table.columns}
         tables += lone_tables([info for info in datasets if info.path not in paired])
         faults += _caffe_oddities(datasets)
@@ -62,6 +66,8 @@ def find_pairs(datasets: Sequence[DatasetInfo]) -> dict[tuple[str, str], Pair]:
             pairs.setdefault(key, Pair()).data.append(info)
         elif name.is_label and (is_array(info) or (info.readable and info.kind == "text")):
             pairs.setdefault(key, Pair()).labels.append(info)
+        elif name.is_data and info.kind in ("numeric", "bytes") and not info.readable:
+            pairs.setdefault(key, Pair()).closed.append(info)
         elif is_array(info):
             unnamed.append((name, info))
     for name, info in unnamed:
