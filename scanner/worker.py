@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,18 @@ class Checker:
             batch = batch.take(sampled(batch.positions, self.options.sample))
             if len(batch) == 0:
                 return
+        for piece in self._pieces(batch):
+            if piece is not batch:
+                first, last = int(piece.positions[0]), int(piece.positions[-1])
+                decoding(piece.positions, first, last + 1, self.partial.seen, self.partial.bytes_read)
+            self._take(piece)
+
+    def _pieces(self, batch: Batch) -> Iterable[Batch]:
+        if isinstance(batch, RecordBatch) and isinstance(self.layout, RecordLayout):
+            return self.layout.pieces(batch)
+        return (batch,)
+
+    def _take(self, batch: Batch) -> None:
         try:
             samples = self._decode(batch)
         except MemoryError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,6 +65,14 @@ class RecordLayout(Layout):
     @abstractmethod
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """Decode a batch. Total: what does not fit becomes a `Fault`, never an exception."""
+
+    def pieces(self, batch: RecordBatch) -> Iterable[RecordBatch]:
+        """The batch in parts, none of them empty, to be decoded one after the other.
+
+        There are several only where samples can be so much larger than their values that those of a whole batch
+        would not fit in memory.
+        """
+        return (batch,)
 
 
 class RowLayout(Layout):

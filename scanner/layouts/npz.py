@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...backends.base import RecordBatch
 from ..values.inert import Unreadable, plain
 from ..values.npy import read_npy
@@ -23,6 +26,10 @@ class Npz(Serialised):
     def agrees(cls, sample: RecordBatch) -> Sequence[bool]:
         """See `RecordLayout.agrees`."""
         return [is_npz(value) for value in sample.values]
+
+    def compressed(self, batch: RecordBatch) -> NDArray[np.bool_]:
+        """See `Serialised.compressed`."""
+        return np.ones(len(batch), np.bool_)
 
     def read(self, row: int, value: memoryview, gathering: Gathering) -> object:
         """See `Serialised.read`."""

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...backends.base import RecordBatch
 from ..sample import Fault, SampleBatch
 from ..stamp import touch
+from ..values.compressed import MAX_INFLATED, MAX_RATIO, wrapping
 from ..values.inert import Pickle
 from ..values.pickle_reader import looks_pickled
 from .base import RecordLayout, Traits
 from .gathering import Gathering
 from .keys import reserved_rows
+
+PIECE_BYTES = 1 << 28
+"""What the values that are decoded together may at most unfold to; stacking them takes as much again."""
 
 COUNT_KEYS = frozenset((b"__len__", b"length", b"num-samples", b"num_examples", b"num_samples"))
 LIST_KEYS = frozenset((b"__keys__", b"keys"))
@@ -33,6 +40,20 @@ class Serialised(RecordLayout):
 
         Returns the inert root of the value where it could be read: that of a reserved key may be a count.
         """
+
+    def pieces(self, batch: RecordBatch) -> Iterable[RecordBatch]:
+        """See `RecordLayout.pieces`. Cut by what compressed values could unfold to, whatever they claim."""
+        largest = np.minimum(batch.values.lengths * MAX_RATIO, MAX_INFLATED)
+        sizes = np.where(self.compressed(batch), largest, batch.values.lengths)
+        if int(sizes.sum()) <= PIECE_BYTES:
+            return (batch,)
+        numbers = (np.cumsum(sizes) - sizes) // PIECE_BYTES
+        cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(batch)]
+        return (batch.take(slice(start, stop)) for start, stop in pairwise(cuts))
+
+    def compressed(self, batch: RecordBatch) -> NDArray[np.bool_]:
+        """``(records,)``: which values unfold."""
+        return np.array([wrapping(value) is not None for value in batch.values], np.bool_)
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`."""

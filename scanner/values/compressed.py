@@ -9,6 +9,9 @@ from .inert import Unreadable
 MAX_INFLATED = 1 << 28
 """Bytes that one value may hold inside of a wrapping; more is not looked at."""
 
+MAX_RATIO = 1032
+"""Deflate's best: a code of two bits stands for up to 258 bytes."""
+
 _GZIP = b"\x1f\x8b\x08"
 _ZLIB = frozenset((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"))
 _AUTOMATIC = 32 + zlib.MAX_WBITS  # zlib tells the two wrappings apart, and verifies the checksum of either

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from .call_arrays import bytes_of
 from .inert import Call, Pickle, Unreadable
 from .pickle_globals import LOADS_BYTES, unsafe_globals
 from .pickle_machine import Machine
@@ -45,19 +46,30 @@ def read_pickle(value: memoryview, nesting: int = 0) -> Pickle:
         error = found
     unsafe = dict.fromkeys(name.text for name in unsafe_globals(machine.globals))
     unsafe |= machine.misuses
-    read: dict[int, TorchFile] = {}
+    nested = _Nested(len(value), nesting + 1)
     for call in machine.calls:
         if call.is_of(LOADS_BYTES):
-            unsafe |= dict.fromkeys(_read_nested(call, nesting + 1, read))
+            unsafe |= dict.fromkeys(nested.read(call))
     return Pickle(root, machine.at, tuple(unsafe), error)
 
 
-def _read_nested(call: Call, nesting: int, read: dict[int, TorchFile]) -> tuple[str, ...]:
-    """Read the tensor storage that a call would load; what is unsafe in it. The same bytes are read once."""
-    data = call.positional[0] if len(call.positional) == 1 else None
-    if not isinstance(data, (bytes, memoryview)) or nesting > MAX_NESTING:
-        return ("a nested pickle that can't be looked into",)
-    if id(data) not in read:
-        read[id(data)] = read_torch_file(memoryview(data), lambda value: read_pickle(value, nesting))
-    call.content = read[id(data)]
-    return read[id(data)].unsafe
+class _Nested:
+    """Reads the tensor storages that calls in one pickle would load, each once, and no more of them than fit in it."""
+
+    def __init__(self, size_bytes: int, nesting: int) -> None:
+        self._left = size_bytes + 1
+        self._nesting = nesting
+        self._read: dict[int, TorchFile] = {}
+
+    def read(self, call: Call) -> tuple[str, ...]:
+        """What is unsafe in the storage that is a call's argument."""
+        argument = call.positional[0] if len(call.positional) == 1 else None
+        if id(argument) not in self._read:
+            data = bytes_of(argument) if self._left > 0 and self._nesting <= MAX_NESTING else None
+            if data is None:
+                return ("a nested pickle that can't be looked into",)
+            self._left -= len(data)
+            file = read_torch_file(memoryview(data), lambda inner: read_pickle(inner, self._nesting))
+            self._read[id(argument)] = file
+        call.content = self._read[id(argument)]
+        return self._read[id(argument)].unsafe
