@@ -5,16 +5,20 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
 import numpy as np
 
 from datascan.backends.base import RecordBatch
+from datascan.backends.hdf5_readers import ColumnReader, FixedReader
+from datascan.backends.hdf5_store import Hdf5Store
 from datascan.scanner.layouts.base import RecordLayout
 from datascan.scanner.options import Options
 from datascan.scanner.sample import LabelBlock, SampleBatch
 from datascan.scanner.stamp import touch
+from datascan.scanner.worker import SourceRef
 
 GOOD = b"good"
 
@@ -88,3 +92,34 @@ class SilentKiller(Killer):
     """As `Killer`, but only the batch is known when it dies."""
 
     stamps = False
+
+
+class KillingStore(Hdf5Store):
+    """Reading some rows of any of its datasets kills, as a damaged chunk index does."""
+
+    culprits: tuple[int, ...] = ()
+
+    def _make_reader(self, path: str) -> ColumnReader:
+        reader = super()._make_reader(path)
+        assert isinstance(reader, FixedReader)
+        fetch, culprits = reader.fetch, self.culprits
+
+        def killing(start: int, stop: int) -> object:
+            if any(start <= culprit < stop for culprit in culprits):
+                die("SIGSEGV")
+            return fetch(start, stop)
+
+        reader.fetch = killing  # type: ignore[method-assign,assignment]
+        return reader
+
+
+@dataclass(frozen=True, slots=True)
+class KillingSource(SourceRef):
+    """Opens a `KillingStore`."""
+
+    culprits: tuple[int, ...] = ()
+
+    def open(self) -> Hdf5Store:
+        store = KillingStore(self.path)
+        store.culprits = self.culprits
+        return store
