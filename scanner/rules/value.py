@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backends.base import RowBatch
 from ..finding import Finding, Location, Severity
 from ..sample import ArrayBlock, SampleBatch
 from ..summary import Summary
@@ -69,7 +68,7 @@ class ValueRule(Rule):
 
     def where(self, samples: SampleBatch, suspect: Suspect, flat: int) -> Location:
         """Location of a value."""
-        dataset = suspect.block.name if isinstance(samples.batch, RowBatch) else None
+        dataset = self.context.dataset(suspect.block.name)
         return samples.location(suspect.row, dataset=dataset, element=suspect.element(flat))
 
     def counted(self, samples: SampleBatch, suspect: Suspect, what: str, mask: NDArray[np.bool_]) -> Finding:
@@ -223,7 +222,7 @@ class ValueConstant(Rule):
             if len(constant) == 1
             else f"{what} have one value each in all {stats.samples:,} samples: {shown}"
         )
-        location = Location(dataset=name.name if self.context.store == "hdf5" else None)
+        location = Location(dataset=self.context.dataset(name.name))
         return self.finding(message, location, data={"constant": constant})
 
 
@@ -268,6 +267,6 @@ class ValueUnscaled(Rule):
             if lowest >= 0 and 128 < highest <= 255:
                 yield self.finding(
                     f"floats from {lowest:.6g} to {highest:.6g} are pixels that were not scaled",
-                    Location(dataset=name.name if self.context.store == "hdf5" else None),
+                    Location(dataset=self.context.dataset(name.name)),
                     data={"min": lowest, "max": highest},
                 )
