@@ -20,6 +20,8 @@ from .remarks import describe_tail, image_fault, pixel_faults, too_large, traili
 
 SCANS_BUDGET = 16
 """Scans times pixels may reach so many times ``max_pixels``: each scan of a progressive JPEG visits every pixel."""
+USUAL_SCANS = 64
+"""No encoder writes more scans: beyond, they may visit no more than ``max_pixels`` pixels together."""
 
 # Components to: the colour space asked of the decoder, Pillow's mode for its buffer, channels counted.
 # RGBX because Pillow can wrap four bytes a pixel without copying them; the fourth is left out of the sums.
@@ -73,7 +75,8 @@ def _refused(found: JpegStructure, options: Options) -> Fault | None:
             return fault
     if not found.has_scan:
         return image_fault("image-undecodable", "JPEG header without image data")
-    if found.scans * found.width * found.height > options.max_pixels * SCANS_BUDGET:
+    budget = options.max_pixels * (SCANS_BUDGET if found.scans <= USUAL_SCANS else 1)
+    if found.scans * found.width * found.height > budget:
         return image_fault(
             "image-too-large",
             f"{found.scans} scans of {found.width}x{found.height} are too much to decode",
