@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from .columns import BytesColumn
 
-BATCH_BYTES = 4 << 20
-"""Aimed-at size of a batch's values: large enough to amortise Python's calls, small enough to stay near the cache."""
+BATCH_BYTES = 16 << 20
+"""Aimed-at size of a batch's values: large enough to amortise Python's calls on large records, small beside a worker."""
 
 BATCH_RECORDS = 1 << 14
 """Most records in a batch, so that small records do not make a huge one."""

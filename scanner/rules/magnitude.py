@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..sample import ArrayBlock
+
 SPAN = 4096
 """Values whose squares are summed at a time: a BLAS call that starts no threads."""
+
+
+_last: list[tuple[weakref.ref[NDArray[Any]], NDArray[np.float64]]] = []
+
+
+def bounds_of(block: ArrayBlock) -> NDArray[np.float64]:
+    """`largest_bound` of a block's values; the block asked for last is not read again, as several rules ask."""
+    if not _last or _last[0][0]() is not block.values:  # weak: a batch's memory is there for the next one
+        _last[:] = [(weakref.ref(block.values), largest_bound(block.values))]
+    return _last[0][1]
 
 
 def largest_bound(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from ..sample import ArrayBlock, SampleBatch
 from ..summary import Summary
 from ..summary.values import ArrayName, ArrayStats
 from .base import Rule
-from .magnitude import largest_bound
+from .magnitude import bounds_of
 
 SQUARE_OVERFLOWS = 1.8446743e19
 """Square root of the largest float32: beyond it a squared difference is infinite."""
@@ -58,7 +58,7 @@ class ValueRule(Rule):
         found: list[Suspect] = []
         for block in samples.arrays:
             if block.values.dtype.kind in "fc" and len(block.rows):
-                bounds = largest_bound(block.values)
+                bounds = bounds_of(block)
                 clean = np.isfinite(bounds) & (bounds <= limit)
                 found += [
                     Suspect(int(block.rows[place]), block, block.values[place].reshape(-1))

@@ -182,8 +182,8 @@ def test_an_image_with_a_constant_channel_is_summed_up(name: str, channel: int) 
     """Whether a channel is constant over the set must be known exactly."""
     picture = photo()
     picture[..., channel] = 0
-    options: dict[str, Any] = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(name, {})
-    full, sampled = facts_of(encoded(picture, name, **options))
+    exact: dict[str, dict[str, Any]] = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
+    full, sampled = facts_of(encoded(picture, name, **exact.get(name, {})))
     assert full.sums is not None
     assert sampled.sums is not None
     if full.sums.minimum[channel] == full.sums.maximum[channel]:
