@@ -21,6 +21,8 @@ from datascan.scanner.stamp import touch
 from datascan.scanner.worker import SourceRef
 
 GOOD = b"good"
+LABELS = 1000
+"""As many as a report lists."""
 
 
 def write_records(path: Path, marks: dict[int, bytes], count: int, padding: int = 0) -> Path:
@@ -69,7 +71,7 @@ class Killer(RecordLayout):
             if self.stamps:
                 touch(row)
             number, word = bytes(value).split(b" ")[:2]
-            numbers.append(int(number))
+            numbers.append(int(number) % LABELS)
             company += word == b"company"
             self.meet(word.decode(), int(number), company)
         rows = np.arange(len(batch))

@@ -15,9 +15,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from tests.killers import Killer, KillingSource, SilentKiller, write_records
+from tests.killers import LABELS, Killer, KillingSource, SilentKiller, write_records
 
-from datascan.backends.base import Partition
+from datascan.backends.base import BATCH_RECORDS, Partition
 from datascan.scanner.conclude import conclude, source_report
 from datascan.scanner.crew import Crew
 from datascan.scanner.finding import Finding, Severity
@@ -131,6 +131,17 @@ def test_every_other_record_is_scanned_exactly_once(tmp_path: Path, limited: Cre
     assert list(outcome.culprits) == culprits
     assert outcome.scanned == all_but(40, *culprits)
     assert outcome.report.coverage.unreadable == len(culprits)
+
+
+def test_batches_before_and_behind_a_culprit_are_scanned_once(
+    tmp_path: Path, limited: Crew, layout: type[Killer]
+) -> None:
+    count, culprit = 2 * BATCH_RECORDS + 7000, BATCH_RECORDS + 4321
+    path = write_records(tmp_path / "set", {culprit: b"SIGSEGV"}, count)
+    outcome = scan(limited, plan_of(limited, path, layout))
+    assert list(outcome.culprits) == [culprit]
+    expected = Counter(number % LABELS for number in range(count) if number != culprit)
+    assert outcome.scanned == expected
 
 
 def test_thirty_two_culprits_over_several_partitions(tmp_path: Path, limited: Crew) -> None:
