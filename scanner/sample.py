@@ -52,7 +52,8 @@ class ArrayBlock:
     values
         ``(n, ...)`` in the stored dtype; may be a read-only view.
     axes
-        The sample's axes: ``CHW``, ``HWC``, ``HW``, or empty where they have no such meaning.
+        The sample's axes: ``CHW``, ``HWC``, ``HW``, ``L`` (a sequence, whose places have no meaning of their own), or
+        empty where they have no such meaning.
     colour
         Order of the channels where the array is an image.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -154,10 +155,14 @@ class Gathering:
                 yield ArrayBlock(path or "data", rows, np.array([number for _, number in floats]))
 
     def _blocks(self) -> Iterator[ArrayBlock]:
+        shapes = Counter(path for path, _ in {(path, shape) for path, _, shape in self._arrays})
         for (path, dtype, shape), members in self._arrays.items():
             rows = np.array([row for row, _ in members], np.int64)
+            # Numbers of tokens, masks and neighbours, and lists of any length: no vectors of features.
+            sequence = len(shape) == 1 and (np.dtype(dtype).kind in "iub" or shapes[path] > 1)
             for some, values in self._stacked(rows, [array for _, array in members], np.dtype(dtype), shape):
-                yield array_block(path or "data", some, values)
+                block = array_block(path or "data", some, values)
+                yield replace(block, axes="L") if sequence else block
 
     def _stacked(
         self, rows: Rows, arrays: list[NDArray[Any]], dtype: np.dtype[Any], shape: tuple[int, ...]

@@ -85,7 +85,7 @@ class ValueSummary:
         floating = block.values.dtype.kind in "fc"
         self._take(
             ArrayName(block.name, len(moments.count)),
-            ArrayStats(meaning, moments, len(block.rows), floating, bool(block.axes)),
+            ArrayStats(meaning, moments, len(block.rows), floating, "H" in block.axes),
         )
 
     def _add_images(self, images: list[ImageSample]) -> None:
@@ -145,7 +145,7 @@ def channels_of(block: ArrayBlock) -> tuple[int | None, Meaning]:
         return block.channel_axis, "channel"
     if not block.axes and block.values.ndim == 2 and 1 < block.values.shape[1] <= MAX_FEATURES:
         return 1, "feature"
-    return None, "channel" if block.axes else "all"
+    return None, "channel" if "H" in block.axes else "all"
 
 
 def _listed(stats: ArrayStats) -> list[dict[str, float | int | None]]:

@@ -31,7 +31,10 @@ from datascan.scanner.layouts.npz import Npz
 from datascan.scanner.layouts.pickles import PickleRecords
 from datascan.scanner.layouts.raw import Raw
 from datascan.scanner.options import Options
+from datascan.scanner.rules.base import Context
+from datascan.scanner.rules.value import ValueConstant
 from datascan.scanner.sample import SampleBatch
+from datascan.scanner.summary import Summary
 from datascan.scanner.worker import Checker
 
 
@@ -87,6 +90,23 @@ def test_arrays_become_blocks_named_by_their_place(
         for name, array in value.items():
             assert np.array_equal(found[f"['{name}']", row], array)
     assert {block.shape for block in samples.arrays} == {(2, 3), (40,), (41,)}
+
+
+def test_sequences_are_no_vectors_of_features() -> None:
+    """Every sentence begins with the same token; that is no constant feature, a column of a table is."""
+    values = [
+        {"tokens": np.array([101, i, 5]), "x": np.array([0.5, i / 2]), "times": [0.5] * (i % 3 + 2)} for i in range(24)
+    ]
+    samples = decode(PickleRecords, [pickle.dumps(value) for value in values])
+    assert {(block.name, block.axes) for block in samples.arrays} == {
+        ("['tokens']", "L"),
+        ("['x']", ""),
+        ("['times']", "L"),
+    }
+    summary = Summary(Options())
+    summary.add(samples)
+    rule = ValueConstant(Context(Options(), "pickle-records", "lmdb", PickleRecords.traits))
+    assert [(found.location.dataset, found.data) for found in rule.finish(summary)] == [("['x']", {"constant": [0]})]
 
 
 def test_images_and_labels_of_pairs_are_found() -> None:
@@ -251,7 +271,7 @@ def test_mutated_values_give_samples_or_faults() -> None:
     source = random.Random(3)
     value = {"image": image_bytes(1), "x": np.arange(12.0).reshape(3, 4), "label": 1}
     plain = {**value, "x": packed(np.arange(12.0))}
-    seeds = [
+    seeds: list[tuple[type[RecordLayout], bytes]] = [
         *((PickleRecords, pickle.dumps(value, protocol)) for protocol in (0, 2, 4, 5)),
         (MsgpackRecords, msgpack.packb(plain)),
         (Npz, saved(x=np.arange(12), y=np.zeros((2, 2)))),
