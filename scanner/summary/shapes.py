@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..options import Options
 from ..sample import ArrayBlock, SampleBatch
+from .places import is_beyond
 from .positions import PositionLog
 
 Shape = tuple[int, ...]
@@ -129,7 +130,7 @@ class ShapeSummary:
         dtypes: dict[tuple[str, str], list[NDArray[np.int64]]] = defaultdict(list)
         channels: dict[int, list[NDArray[np.int64]]] = defaultdict(list)
         for block in samples.arrays:
-            if len(block.rows) == 0:
+            if len(block.rows) == 0 or self._is_beyond(block.name):
                 continue
             self._table(block.name, block.axes)
             shapes[block.name, block.shape].append(block.rows)
@@ -156,9 +157,14 @@ class ShapeSummary:
                 self.formats[facts.format] += 1
             if facts.width is not None and facts.height is not None and facts.channels is not None:
                 name = PAYLOAD if image.dataset is None else image.dataset
+                if self._is_beyond(name):
+                    continue
                 self._table(name, "CHW")
                 rows[name, (facts.channels, facts.height, facts.width)].append(image.row)
         return [(name, shape, np.array(found, np.int64)) for (name, shape), found in rows.items()]
+
+    def _is_beyond(self, name: str) -> bool:
+        return is_beyond(name, name in self.tables, len(self.tables))
 
     def _table(self, name: str, axes: str) -> ShapeTable:
         return self.tables.setdefault(name, ShapeTable(self.cap, axes))
@@ -166,6 +172,8 @@ class ShapeSummary:
     def merge(self, later: ShapeSummary, offset: int) -> None:
         """See `SummaryPart.merge`."""
         for name, table in later.tables.items():
+            if self._is_beyond(name):
+                continue
             self._table(name, table.axes).merge(table, offset)
         _merge_logs(self.channels, later.channels, self.cap, offset)
         self.formats.update(later.formats)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,12 +11,16 @@ import numpy as np
 from ..options import Options
 from ..sample import ArrayBlock, ImageSample, SampleBatch
 from .moments import Moments
+from .places import is_beyond
 from .sums import block_moments
 
 __all__ = ["ArrayStats", "Moments", "ValueSummary"]
 
 MAX_FEATURES = 4096
 """One-dimensional samples up to this length are looked at feature by feature."""
+
+OTHERS = "(others)"
+"""The name under which the arrays of further places are summed up: see `is_beyond`."""
 
 LISTED = 16
 """Channels that the statistics list one by one; more are pooled."""
@@ -55,6 +59,10 @@ class ArrayStats:
     floating: bool = False
     image: bool = False
     left_out: int = 0
+
+    def pooled(self) -> ArrayStats:
+        """The same without telling channels apart."""
+        return replace(self, meaning="all", moments=self.moments.pooled(), image=False)
 
     def merge(self, later: ArrayStats) -> None:
         """Take in what follows."""
@@ -107,6 +115,8 @@ class ValueSummary:
             self._take(name, ArrayStats("channel", moments, len(group), image=True, left_out=left_out))
 
     def _take(self, name: ArrayName, stats: ArrayStats) -> None:
+        if is_beyond(name.name, name in self.arrays, len(self.arrays)):
+            name, stats = ArrayName(OTHERS, 1, name.encoded), stats.pooled()
         if name in self.arrays:
             self.arrays[name].merge(stats)
         else:

@@ -35,6 +35,7 @@ from datascan.scanner.rules.base import Context
 from datascan.scanner.rules.value import ValueConstant
 from datascan.scanner.sample import SampleBatch
 from datascan.scanner.summary import Summary
+from datascan.scanner.summary.places import MAX_PLACES
 from datascan.scanner.worker import Checker
 
 
@@ -107,6 +108,21 @@ def test_sequences_are_no_vectors_of_features() -> None:
     summary.add(samples)
     rule = ValueConstant(Context(Options(), "pickle-records", "lmdb", PickleRecords.traits))
     assert [(found.location.dataset, found.data) for found in rule.finish(summary)] == [("['x']", {"constant": [0]})]
+
+
+def test_places_that_differ_from_record_to_record_are_not_all_remembered() -> None:
+    letters = "abcdefghijklmnop"
+    total = Summary(Options())
+    for first in letters:
+        names = [first + second + third for second in letters for third in letters]
+        values = [pickle.dumps({name: np.ones((2, 2)), name + "_image": image_bytes(1)}) for name in names]
+        part = Summary(Options())
+        part.add(decode(PickleRecords, values))
+        total.merge(part, total.records)
+    assert total.samples == 16**3
+    assert len(total.shapes.tables) == MAX_PLACES
+    assert len(total.values.arrays) == MAX_PLACES + 2
+    assert sum(stats.samples for stats in total.values.arrays.values()) == 2 * 16**3
 
 
 def test_images_and_labels_of_pairs_are_found() -> None:
