@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ class Made:
     lost
         Records that the report must count as unreadable; by default those that can't be saved. ``None`` where the
         bytes do not tell how many there were.
+    meanwhile
+        What goes on during the scan; gives further arguments of `check`.
     """
 
     path: Path
@@ -35,6 +39,7 @@ class Made:
     where: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     lost: int | None = -1
+    meanwhile: Callable[[], AbstractContextManager[Mapping[str, Any]]] = lambda: nullcontext({})
 
     @property
     def unreadable(self) -> int | None:
@@ -42,7 +47,7 @@ class Made:
         return self.written - self.savable if self.lost == -1 else self.lost
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fault:
     """One row of the matrix.
 
@@ -57,7 +62,9 @@ class Fault:
     words
         Pieces of the leading rule's messages.
     remark
-        For the table: why something can't be seen, or how far the fault is the real thing.
+        For the table.
+    unseen
+        Why the fault can't be seen, if it can't.
     options
         Of the scan.
     """
@@ -70,6 +77,7 @@ class Fault:
     words: tuple[str, ...] = ()
     exit_code: int = 1
     remark: str = ""
+    unseen: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -115,3 +123,13 @@ def cut(path: Path, size: int) -> None:
     assert size < path.stat().st_size
     with path.open("r+b") as raw:
         raw.truncate(size)
+
+
+def expanding_to_gibibyte(checksum: Callable[[bytes, int], int]) -> tuple[bytes, int]:
+    """A deflate stream of 1 MiB that expands to 1 GiB of zeros, and the checksum of those."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    total = checksum(b"", 1 if checksum is zlib.adler32 else 0)
+    for _ in range(1 << 10):
+        total = checksum(bytes(1 << 20), total)
+    return block * (1 << 10) + packer.flush(), total

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import plyvel
-from tests.test_faults.datums import Records, key, raw_records
+from tests.test_faults.datums import key, raw_records
 from tests.test_faults.faults import Made, cut, flip, registry
 
 LEVELDB_FAULTS, fault = registry()
@@ -159,7 +161,7 @@ def ldb_index_flip(folder: Path) -> Made:
     return whole(path)
 
 
-@fault(23, "padding of a table's footer turned over", remark="nothing reads these bytes: no record depends on them")
+@fault(23, "padding of a table's footer turned over", unseen="nothing reads these bytes: no record depends on them")
 def ldb_footer_padding_flip(folder: Path) -> Made:
     path = in_tables(folder)
     table = first_table(path)
@@ -240,7 +242,7 @@ def ldb_log_missing(folder: Path) -> Made:
 @fault(
     25,
     "the newest log cut behind a record",
-    remark="a log of fewer writes looks the same: nothing says how many there were",
+    unseen="a log of fewer writes looks the same: nothing says how many there were",
 )
 def ldb_log_cut_between_records(folder: Path) -> Made:
     path = in_log(folder)
@@ -255,7 +257,7 @@ def ldb_log_cut_between_records(folder: Path) -> Made:
 @fault(
     25,
     "records in tables and 20 newer ones in the log, which is cut to 0 bytes",
-    remark="LevelDB leaves a log of 0 bytes whenever it has just begun a new one",
+    unseen="LevelDB leaves a log of 0 bytes whenever it has just begun a new one",
 )
 def ldb_log_cut_to_nothing(folder: Path) -> Made:
     path = in_tables(folder)
@@ -281,6 +283,18 @@ def ldb_readonly(folder: Path) -> Made:
         file.chmod(0o444)
     path.chmod(0o555)
     return whole(path)
+
+
+@fault(26, "LevelDB has the folder open and locked", remark="neither waited for nor disturbed")
+def ldb_lock_held(folder: Path) -> Made:
+    path = in_tables(folder)
+
+    @contextmanager
+    def opened() -> Iterator[Mapping[str, Any]]:
+        with plyvel.DB(str(path)):
+            yield {}
+
+    return Made(path, COUNT, COUNT, meanwhile=opened)
 
 
 @fault(27, "a block that claims to expand to 4 GiB, under a valid checksum", "store-damaged", "not believed")

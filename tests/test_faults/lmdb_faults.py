@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import numpy as np
+import pytest
+from tests.in_process import InProcess
 from tests.test_faults.datums import Records, key, raw_records
 from tests.test_faults.faults import Made, cut, flip, put, registry
 
@@ -84,7 +91,7 @@ def written(folder: Path, side: int = SMALL, commits: int = 1, count: int = COUN
 
 def fill(path: Path, records: Records, commits: int = 1, lib_version: int = 0) -> None:
     pairs = list(records.items())
-    with lmdb.open(str(path), map_size=1 << 25, sync=False, lib_version=lib_version) as environment:
+    with lmdb.open(str(path), map_size=1 << 27, sync=False, lib_version=lib_version) as environment:
         for number in range(commits):
             with environment.begin(write=True) as transaction:
                 for name, value in pairs[number::commits]:
@@ -274,7 +281,7 @@ def lmdb_overflow_header_zeroed(folder: Path) -> Made:
 @fault(
     12,
     "one byte of raw pixels in an overflow page turned over",
-    remark="LMDB keeps no checksum and every byte is a valid pixel: only a hash recorded at an earlier scan could tell (`store-bit-rot`)",
+    unseen="LMDB keeps no checksum, and every byte is a valid pixel: only a hash of an earlier scan could tell",
 )
 def lmdb_overflow_value_flip(folder: Path) -> Made:
     file = written(folder, LARGE)
@@ -282,7 +289,7 @@ def lmdb_overflow_value_flip(folder: Path) -> Made:
     return whole(file)
 
 
-@fault(12, "one byte of raw pixels inside a leaf turned over", remark="as above")
+@fault(12, "one byte of raw pixels inside a leaf turned over", unseen="as in an overflow page")
 def lmdb_leaf_value_flip(folder: Path) -> Made:
     file = written(folder)
     flip(file.path, file.records()[key(123)] + 100)
@@ -313,6 +320,27 @@ def lmdb_wrong_entry_count(folder: Path) -> Made:
 
 
 @fault(
+    15,
+    "another process is in the middle of a transaction",
+    remark="the last committed state is read; what commits during a scan do is in `tests/test_changing_sources.py`",
+)
+def lmdb_writer_active(folder: Path) -> Made:
+    file = written(folder)
+    path = str(file.path.parent)
+
+    @contextmanager
+    def writing() -> Iterator[Mapping[str, Any]]:
+        with lmdb.open(path, map_size=1 << 27) as environment:
+            transaction = environment.begin(write=True)
+            for record in raw_records(2 * COUNT, SMALL).items():
+                transaction.put(*record)
+            yield {}
+            transaction.abort()
+
+    return Made(file.path.parent, COUNT, COUNT, meanwhile=writing)
+
+
+@fault(
     16,
     "no lock file, folder and file without write permission",
     remark="the folder is the same to the byte and to the nanosecond afterwards",
@@ -324,6 +352,46 @@ def lmdb_readonly(folder: Path) -> Made:
     return whole(file)
 
 
+class _Medium:
+    """`os.pread` and `os.preadv` of a file one page of which can't be read."""
+
+    def __init__(self, path: Path, page: int) -> None:
+        self.inode = path.stat().st_ino
+        self.bad = page * PAGE
+
+    def failing(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def read(descriptor: int, target: Any, offset: int) -> Any:
+            length = target if isinstance(target, int) else sum(memoryview(part).nbytes for part in target)
+            if offset < self.bad + PAGE and offset + length > self.bad and os.fstat(descriptor).st_ino == self.inode:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(descriptor, target, offset)
+
+        return read
+
+
+@fault(
+    19,
+    "the medium fails for a leaf page",
+    {"store-damaged": 1, "store-count-mismatch": 1},
+    "the medium could not be read",
+    remark="`pread` raises EIO in the process that scans, in place of a failing device",
+)
+def eio_page(folder: Path) -> Made:
+    file = written(folder)
+    leaf = file.leaves()[7]
+    medium = _Medium(file.path, leaf)
+
+    @contextmanager
+    def failing() -> Iterator[Mapping[str, Any]]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "pread", medium.failing(os.pread))
+            patch.setattr(os, "preadv", medium.failing(os.preadv))
+            yield {"crew": InProcess()}
+
+    made = without_leaf(file, leaf)
+    return Made(made.path, made.written, made.savable, made.where, made.data, meanwhile=failing)
+
+
 @fault(17, "written by LMDB 1.0, whose file format is another")
 def lmdb_v3_file(folder: Path) -> Made:
     return whole(written(folder, lib_version=1))
@@ -333,7 +401,7 @@ def lmdb_v3_file(folder: Path) -> Made:
 def lmdb_shrunk_overflow(folder: Path) -> Made:
     path = folder / "train_lmdb"
     with (
-        lmdb.open(str(path), map_size=1 << 25, sync=False) as environment,
+        lmdb.open(str(path), map_size=1 << 27, sync=False) as environment,
         environment.begin(write=True) as transaction,
     ):
         for name, value in raw_records(COUNT, LARGE).items():
