@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..printable import clip
 
 HEIGHT = 12
-SCALE = 10
+SCALE = 11
 """Columns of the numbers on the left."""
 
 LOGARITHMIC_FROM = 100.0
@@ -19,6 +19,8 @@ LEAST_WIDTH = 24
 LINEAR_PART = 1e-6
 """Values of both signs are drawn on a scale that is linear below this share of the greatest (or below the first
 value, if that is less) and logarithmic above."""
+
+SMALLEST_PART = 1e-60
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Scale:
             return cls("log", math.log10(low), math.log10(high))
         sizes = [abs(value) for value in values if value]
         if sizes and low < 0 and greatest / min(sizes) >= LOGARITHMIC_FROM:
-            unit = max(min(sizes), min(greatest * LINEAR_PART, abs(values[0])))
+            unit = max(min(sizes), min(greatest * LINEAR_PART, abs(values[0])), greatest * SMALLEST_PART)
             return cls("symmetric", symmetric(low, unit), symmetric(high, unit), unit)
         if math.isinf(high - low):
             return cls("linear", low / greatest, high / greatest, greatest)
@@ -109,7 +111,7 @@ def chart_lines(
     width, height = max(width, LEAST_WIDTH), max(height, 2)
     finite = [(at, value) for at, value in points if math.isfinite(value) and math.isfinite(at)]
     if not finite:
-        yield clip(f"{title}: no finite value" + (f"; {bad[1]} at {bad[0]:,.0f}" if bad else ""), width)
+        yield cut(f"{title}: no finite value" + (f"; {bad[1]} at {bad[0]:,.0f}" if bad else ""), width, ascii_only)
         return
     scale = Scale.of([value for _, value in finite])
     columns = width - SCALE - 2
@@ -128,26 +130,32 @@ def chart_lines(
     if bad is not None:
         grid[0][column(bad[0])] = marks.bad
     kind = {"log": " (logarithmic)", "symmetric": " (logarithmic to both sides of 0)"}.get(scale.kind, "")
-    yield clip(f"{title}{kind}", width)
+    yield cut(f"{title}{kind}", width, ascii_only)
     parts = (0.0, 0.5, 1.0) if scale.high > scale.low else (0.5,)
-    labels = {round(part * (height - 1)): part for part in parts}
+    labelled = {round(part * (height - 1)) for part in parts}
     for number, row in enumerate(grid):
-        part = labels.get(height - 1 - number)
-        label = "" if part is None else f"{scale.value(part):.4g}"
+        level = height - 1 - number
+        label = f"{scale.value(level / (height - 1)):.4g}" if level in labelled else ""
         yield f"{label:>{SCALE}} {marks.side}{''.join(row)}".rstrip()
     yield f"{'':>{SCALE}} {marks.corner}{marks.floor * columns}"
-    yield from axis_lines(first, last, bad, columns, column(bad[0]) if bad else 0)
+    yield from axis_lines(first, last, columns)
+    if bad is not None:
+        text = cut(f"{bad[1]} at iteration {bad[0]:,.0f}", columns, ascii_only)
+        left = min(max(column(bad[0]) - len(text) // 2, 0), columns - len(text))
+        yield " " * (SCALE + 2 + left) + text
 
 
-def axis_lines(first: float, last: float, bad: tuple[float, str] | None, columns: int, place: int) -> Iterator[str]:
-    """The iterations beneath the curve, and a line that says what the mark is."""
+def axis_lines(first: float, last: float, columns: int) -> Iterator[str]:
+    """The iterations beneath the curve."""
     begin, end = f"{first:,.0f}", f"{last:,.0f}"
     gap = columns - len(begin) - len(end)
-    yield f"{'':>{SCALE}}  {begin}{end:>{gap + len(end)}}" if gap > 0 and last > first else f"{'':>{SCALE}}  {begin}"
-    if bad is not None:
-        text = f"{bad[1]} at iteration {bad[0]:,.0f}"
-        left = min(max(place - len(text) // 2, 0), max(columns - len(text), 0))
-        yield " " * (SCALE + 2 + left) + clip(text, columns)
+    yield " " * (SCALE + 2) + (begin + " " * gap + end if gap > 0 and last > first else begin[:columns])
+
+
+def cut(text: str, width: int, ascii_only: bool) -> str:
+    """A text that fits, shortened in its middle."""
+    shortened = clip(text, width)
+    return shortened.replace("…", "~") if ascii_only else shortened
 
 
 def can_draw(encoding: str | None) -> bool:

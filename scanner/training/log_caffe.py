@@ -41,7 +41,8 @@ class CaffeReader:
 
     def __init__(self, facts: LogFacts, other: Callable[[int, str], None]) -> None:
         self.facts = facts
-        self.events = Events(facts, self.flush, other)
+        self.other = other
+        self.events = Events(facts, self.flush, self.foreign)
         self.labels: dict[int, tuple[str, str, float | None]] = {}
         self.columns: Columns | None = None
         self.first_line = 1
@@ -64,6 +65,11 @@ class CaffeReader:
             else:
                 self.events.bare(row, block.line + row, table.text(row))
         self.flush(len(table.starts))
+
+    def foreign(self, line: int, text: str) -> None:
+        """A line that Caffe did not write: the losses of a program around it count where Caffe prints none."""
+        if self.columns is not None and not len(self.columns.loss.rows):
+            self.other(line, text)
 
     def flush(self, row: int) -> None:
         """Hand the values above a row to the run."""

@@ -77,11 +77,12 @@ def found(facts: LogFacts) -> Iterator[Finding]:
         yield LogNotRecognised.finding("no line of a training program was found" if facts.lines else "the log is empty")
         return
     for run in facts.runs:
-        yield from check_run(run, is_last=run is facts.runs[-1])
+        is_last = run is facts.runs[-1]
+        yield from check_run(run, is_last=is_last, is_whole=facts.damage is None or not is_last)
 
 
-def check_run(run: LogRun, *, is_last: bool = True) -> Iterator[Finding]:
-    """Findings of one run."""
+def check_run(run: LogRun, *, is_last: bool = True, is_whole: bool = True) -> Iterator[Finding]:
+    """Findings of one run; ``is_whole`` is false where its end could not be read."""
     bad = first_bad(run)
     yield from check_first_bad(run, bad)
     yield from check_outputs(run, bad)
@@ -93,7 +94,9 @@ def check_run(run: LogRun, *, is_last: bool = True) -> Iterator[Finding]:
     yield from check_plateau(run)
     if bad is None:
         yield from check_stillness(run)
-    yield from check_end(run, is_last=is_last)
+    yield from check_failure(run)
+    if is_whole:
+        yield from check_end(run, is_last=is_last)
 
 
 # ---- values that are not finite ----
@@ -455,8 +458,8 @@ def check_frozen(run: LogRun, points: list[Point], *, constant: bool) -> Iterato
 # ---- the end ----
 
 
-def check_end(run: LogRun, *, is_last: bool) -> Iterator[Finding]:
-    """How the run ended."""
+def check_failure(run: LogRun) -> Iterator[Finding]:
+    """What the program said while it failed."""
     failure = run.failure
     if failure is not None:
         rule = LogCheckFailed if failure.kind in ("check", "fatal") else LogCrashed
@@ -493,7 +496,11 @@ def check_end(run: LogRun, *, is_last: bool) -> Iterator[Finding]:
         yield LogLossNan.finding(
             f"the program says so: {told.text}", told.line, iteration=told.iteration, text=told.text, blame="unknown"
         )
-    if failure is not None or run.framework != "caffe" or not run.started:
+
+
+def check_end(run: LogRun, *, is_last: bool) -> Iterator[Finding]:
+    """How the run ended, where it did not fail."""
+    if run.failure is not None or run.framework != "caffe" or not run.started:
         return
     if run.done and run.loss.count <= 1 and not run.rate.count:
         line = run.loss.first.line if run.loss.first else run.done

@@ -71,7 +71,7 @@ class Failures:
         if self.open is not None:
             self.detail(line, text)
         else:
-            self.recent.append((line, text[:TEXT_CHARACTERS]))
+            self.recent.append((line, text.strip()[:TEXT_CHARACTERS]))
 
     def detail(self, line: int, text: str) -> None:
         """A line that belongs to the failure."""

@@ -43,17 +43,25 @@ class LogSource:
     """Whether the last line ended with a line feed."""
 
     def pieces(self) -> Iterator[bytes]:
-        """The bytes as they come, up to the end or the damage."""
-        while True:
-            try:
-                piece = self.stream.read(BLOCK_BYTES)
-            except (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError) as error:
-                self.damage = str(error) or type(error).__name__
-                return
-            if not piece:
-                return
-            self.bytes_read += len(piece)
-            yield piece
+        """The bytes in pieces of about a block, up to the end or the damage."""
+        # read1 gives what was decompressed before the damage; read would lose it.
+        read = getattr(self.stream, "read1", self.stream.read)
+        ended = False
+        while not ended:
+            gathered: list[bytes] = []
+            size = 0
+            while size < BLOCK_BYTES and not ended:
+                try:
+                    piece = read(BLOCK_BYTES)
+                except (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError) as error:
+                    self.damage = str(error) or type(error).__name__
+                    piece = b""
+                ended = not piece
+                gathered.append(piece)
+                size += len(piece)
+            self.bytes_read += size
+            if size:
+                yield b"".join(gathered)
 
     def blocks(self) -> Iterator[Block]:
         """The log in blocks of whole lines, in order."""
@@ -88,13 +96,12 @@ def transcoded(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def open_log(path: Path) -> BinaryIO:
     """A log's bytes, decompressed where the first bytes say gzip, bzip2 or xz."""
-    stream = path.open("rb")
-    magic = stream.read(6)
-    stream.seek(0)
+    with path.open("rb") as stream:
+        magic = stream.read(6)
     if magic.startswith(b"\x1f\x8b"):
-        return cast(BinaryIO, gzip.open(stream))
+        return cast(BinaryIO, gzip.open(path))
     if magic.startswith(b"BZh"):
-        return cast(BinaryIO, bz2.open(stream))
+        return cast(BinaryIO, bz2.open(path))
     if magic == b"\xfd7zXZ\x00":
-        return cast(BinaryIO, lzma.open(stream))
-    return stream
+        return cast(BinaryIO, lzma.open(path))
+    return path.open("rb")
