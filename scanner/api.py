@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from dataclasses import fields as fields_of
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
 from ..backends.errors import StoreError, UsageError
 from .crew import Crew
 from .finding import Severity
-from .options import Options, Statistics
+from .options import LossName, NetName, Options, Precision, ProbeOptions, Statistics
 from .progress import Progress
 from .report import Coverage, Report, SourceInfo, SourceReport
 from .supervisor import LEAST_MEMORY, Limits
@@ -37,6 +38,7 @@ class OptionFields(TypedDict, total=False):
     limit: int | None
     sample: float | None
     statistics: Statistics
+    probe: ProbeOptions | Mapping[str, Any] | bool | None
 
 
 def check(
@@ -156,6 +158,7 @@ def make_options(**fields: Unpack[OptionFields]) -> Options:
         **fields,
         "severities": {rule: _severity(level) for rule, level in fields.get("severities", {}).items()},
         "fail_on": None if fail_on is None else _severity(fail_on),
+        "probe": make_probe(fields.get("probe")),
     }
     options = Options(**checked)
     for name in ("num_classes", "batch_size", "crop", "max_pixels", "limit"):
@@ -173,6 +176,38 @@ def make_options(**fields: Unpack[OptionFields]) -> Options:
     if options.sample is not None and options.limit is not None:
         raise UsageError("limit and sample were both given; choose one")
     return options
+
+
+def make_probe(given: ProbeOptions | Mapping[str, Any] | bool | None) -> ProbeOptions | None:
+    """Checked `ProbeOptions`: from an instance, from its fields, or the defaults for ``True``.
+
+    Raises
+    ------
+    UsageError
+        A value that makes no sense.
+    """
+    if given is None or given is False:
+        return None
+    if isinstance(given, Mapping):
+        unknown = sorted(set(given) - {one.name for one in fields_of(ProbeOptions)})
+        if unknown:
+            raise UsageError(f"the probe has no option {unknown[0]!r}")
+        named: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        given = ProbeOptions(**named)
+    probe = ProbeOptions() if given is True else given
+    for name, kinds in (("net", NetName), ("loss", LossName), ("dtype", Precision)):
+        value = getattr(probe, name)
+        if value not in get_args(kinds):
+            raise UsageError(f"{name} of the probe is {value!r}; choose one of {', '.join(get_args(kinds))}")
+    for name, least in (("outputs", 1), ("num_units", 1), ("iter_size", 1), ("train_steps", 0)):
+        number = getattr(probe, name)
+        if number is not None and number < least:
+            raise UsageError(f"{name} of the probe is {number}; it must be at least {least}")
+    if probe.onnx is not None and probe.torch is not None:
+        raise UsageError("onnx and torch were both given; choose one model")
+    if probe.mean_file is not None and probe.mean_values:
+        raise UsageError("a mean file and mean values were both given; Caffe stops at that: choose one")
+    return probe
 
 
 def _severity(level: Severity | str) -> Severity:

@@ -22,6 +22,36 @@ PROBE_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeTask:
+    """What the first samples of a source showed a network has to learn.
+
+    Attributes
+    ----------
+    loss, outputs
+        The loss and the number of outputs.
+    known
+        The number of classes was given: labels beyond it are faults. Otherwise they are taken modulo ``outputs``.
+    labelled
+        There are labels. Without, losses are those of class 0 or of zeros.
+    network
+        The network that the first samples go through, in words, and its layers: name, kind, shape, parameters.
+    masked
+        Values that leave the loss of this network finite although one input has them.
+    spoilt
+        Why every input is spoilt by the preprocessing alone; empty if none is.
+    """
+
+    loss: Literal["softmax", "sigmoid", "squared"] = "softmax"
+    outputs: int = 10
+    known: bool = False
+    labelled: bool = False
+    network: str = ""
+    layers: tuple[tuple[str, str, tuple[int, ...], int], ...] = ()
+    masked: tuple[str, ...] = ()
+    spoilt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeOptions:
     """How samples are run through a network; the defaults are those of ``datascan probe``.
 
@@ -44,6 +74,8 @@ class ProbeOptions:
         Steps of gradient descent to take on the first batches, and their learning rate.
     onnx, torch
         A model to run instead of a network of our own.
+    task
+        Settled by the scan, alike for all workers.
     """
 
     net: NetName = "auto"
@@ -60,6 +92,7 @@ class ProbeOptions:
     rate: float = 0.01
     onnx: str | None = None
     torch: str | None = None
+    task: ProbeTask | None = None
 
 
 @dataclass(frozen=True, slots=True)

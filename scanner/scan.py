@@ -18,9 +18,11 @@ from .journal import Journal, SourceJournal
 from .options import Options
 from .partial import Partial
 from .plan import Plan, Request, make_plan
+from .probing import settled_plan, trained
 from .progress import Progress
 from .report import Coverage, RunInfo, SourceInfo, SourceReport
 from .rules import select
+from .rules.probe import ProbeRule
 from .supervisor import WorkerDied
 from .worker import Task
 
@@ -61,14 +63,22 @@ def scan_source(
     KeyboardInterrupt
         Before there is anything to report. Later an interruption ends the scan with what there is.
     """
-    rules = tuple(rule.name for rule in select(options.select, options.ignore))
+    rules = wanted_rules(options)
     clock = Clock()
     try:
         with interrupting():
             plan: Plan = crew.call(make_plan, Request(str(path), options, rules, backend, database, layout))
+            plan = settled_plan(crew.call, plan)
     except WorkerDied as death:
         return _never_opened(str(path), options, death)
     return scan_plan(plan, crew, clock, executor, progress, None if journal is None else journal.source(plan))
+
+
+def wanted_rules(options: Options) -> tuple[str, ...]:
+    """The rules that were asked for; those of the probe only where it runs, or they are named."""
+    chosen = select(options.select, options.ignore)
+    probed = options.probe is not None or bool(options.select)
+    return tuple(rule.name for rule in chosen if probed or not issubclass(rule, ProbeRule))
 
 
 class Clock:
@@ -107,6 +117,7 @@ def scan_plan(
     _merge(scanned, partials, meter, journal)
     try:
         with interrupting():
+            scanned.total.summary.probe.curve = None if scanned.ended_early else trained(crew.call, plan)
             outcome = conclude(crew.call, plan, scanned)
     except KeyboardInterrupt:
         scanned.interrupted = True

@@ -16,6 +16,7 @@ from ..backends.errors import StoreError
 from .layouts.base import Layout, RecordLayout, RowLayout
 from .options import Options
 from .partial import Partial
+from .probe.prober import prober_for
 from .rules import StoreRule, instantiate
 from .rules.base import Context, Rule
 from .sample import SampleBatch
@@ -96,6 +97,8 @@ class Checker:
         untouch()
         if isinstance(batch, RecordBatch) or batch.whole:
             self.partial.seen += len(batch)
+        if self.options.probe is not None:
+            self._probe(samples)
         try:
             self.partial.summary.add(samples)
         except MemoryError:
@@ -110,6 +113,16 @@ class Checker:
         if isinstance(batch, RowBatch) and isinstance(self.layout, RowLayout):
             return self.layout.decode(batch)
         raise TypeError(f"layout {self.layout.name} can't decode a {type(batch).__name__}")
+
+    def _probe(self, samples: SampleBatch) -> None:
+        """Run the samples through the network."""
+        try:
+            prober = prober_for(self.options, self.layout.traits.caffe, isinstance(self.layout, RowLayout))
+            samples.probe = prober.probe(samples)
+        except MemoryError:
+            raise
+        except Exception:
+            self.partial.crashes.setdefault("probe", traceback.format_exc())
 
     def check(self, samples: SampleBatch) -> None:
         """Let every rule look at some samples."""

@@ -23,7 +23,7 @@ LAYERS = [
     {"contain"},
     {"crew"},
     {"plan"},
-    {"conclude", "journal"},
+    {"conclude", "journal", "probing"},
     {"scan"},
     {"api", "demo", "scanner"},
     {"cli"},

@@ -197,7 +197,8 @@ class Relu(Layer):
         """See `Layer.forward`."""
         if training:
             self._passed = inputs > 0
-        return np.maximum(inputs, inputs.dtype.type(0))
+        outputs: Array = np.maximum(inputs, inputs.dtype.type(0))
+        return outputs
 
     def backward(self, above: Array) -> Array:
         """See `Layer.backward`."""

@@ -31,14 +31,16 @@ def softmax_gradient(outputs: Array, labels: Array) -> Array:
     powers = np.exp(outputs - outputs.max(axis=0))
     powers /= powers.sum(axis=0)
     powers[labels, np.arange(len(labels))] -= 1
-    return powers
+    gradient: Array = powers
+    return gradient
 
 
 def sigmoid_loss(outputs: Array, targets: Array) -> Array:
     """Cross-entropy of independent sigmoids, summed over a sample's outputs; targets ``(n, k)`` in 0..1."""
     zero = outputs.dtype.type(0)
     losses: Array = np.maximum(outputs, zero) - outputs * targets.T + np.log1p(np.exp(-np.abs(outputs)))
-    return losses.sum(axis=0)
+    summed: Array = losses.sum(axis=0)
+    return summed
 
 
 def sigmoid_gradient(outputs: Array, targets: Array) -> Array:

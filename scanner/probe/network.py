@@ -129,7 +129,7 @@ class Network:
         if np.isfinite(np.dot(flat, flat)):
             return
         rows = values.reshape(-1, values.shape[-1])
-        finite = np.isfinite(rows).all(axis=0)
+        finite = np.logical_and.reduce(np.isfinite(rows), axis=0)
         # squares of the outputs enter no gradient: a loss that squares them is infinite by itself
         self._note(name, finite, np.zeros(1) if last else np.einsum("fn,fn->n", rows, rows), seen)
 

@@ -23,6 +23,7 @@ from .image import (
 from .label import LabelMissing, LabelNan, LabelNegative, LabelNonInteger, LabelOneHot, LabelOutOfRange
 from .label_set import LabelAbsentClass, LabelConstant, LabelImbalance, LabelOffset, LabelRareClass, LabelSorted
 from .label_text import LabelText
+from .probe import ProbeFailed, ProbeNonFinite
 from .record import RecordEmpty, RecordMissingTwin, RecordSizeMismatch, RecordUndecodable, RecordUnsafePickle
 from .record_set import RecordDuplicate, RecordKeyGap, RecordKeyOrder, RecordLabelConflict
 from .record_shape import RecordMixedShapes, RecordShapeMismatch
@@ -90,6 +91,8 @@ RULES: tuple[type[Rule], ...] = (
     LabelSorted,
     LabelText,
     BoxInvalid,
+    ProbeNonFinite,
+    ProbeFailed,
 )
 
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(rule.name.partition("-")[0] for rule in RULES))

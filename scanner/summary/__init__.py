@@ -6,6 +6,7 @@ from .contents import ContentSummary
 from .keys import KeySummary
 from .kinds import KindSummary
 from .labels import LabelSummary
+from .probe import ProbeSummary
 from .shapes import ShapeSummary
 from .total import Summary
 from .twins import TwinSummary
@@ -17,6 +18,7 @@ __all__ = [
     "KindSummary",
     "LabelSummary",
     "Moments",
+    "ProbeSummary",
     "ShapeSummary",
     "Summary",
     "TwinSummary",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from ..options import ProbeOptions, ProbeTask
+from ..sample import ProbeFault
 from .contents import Chunk, ContentSummary
 from .keys import Gap, KeySummary, NumberSeries
 from .kinds import KindSummary
 from .label_columns import RowColumn, ScalarColumn
 from .label_counts import LabelCounts
-from .label_sequence import _Chunk, LabelSequence
+from .label_sequence import LabelSequence, _Chunk
 from .labels import LabelSummary
 from .moments import Moments
 from .positions import PositionLog, ValueLog
+from .probe import Curve, ProbeSummary
 from .runs import Runs
 from .shapes import ShapeSummary, ShapeTable
 from .total import Summary
@@ -22,6 +25,7 @@ CLASSES: tuple[type, ...] = (
     ArrayStats,
     Chunk,
     ContentSummary,
+    Curve,
     Gap,
     KeySummary,
     Kind,
@@ -33,6 +37,10 @@ CLASSES: tuple[type, ...] = (
     Moments,
     NumberSeries,
     PositionLog,
+    ProbeFault,
+    ProbeOptions,
+    ProbeSummary,
+    ProbeTask,
     RowColumn,
     Runs,
     ScalarColumn,

@@ -11,6 +11,7 @@ from .contents import ContentSummary
 from .keys import KeySummary
 from .kinds import KindSummary
 from .labels import LabelSummary
+from .probe import ProbeSummary
 from .shapes import ShapeSummary
 from .twins import TwinSummary
 from .values import ValueSummary
@@ -34,11 +35,12 @@ class Summary:
         self.contents = ContentSummary(options)
         self.twins = TwinSummary(options)
         self.kinds = KindSummary(options)
+        self.probe = ProbeSummary(options)
 
     @property
     def parts(self) -> tuple[SummaryPart, ...]:
         """The parts, in the order of the statistics."""
-        return (self.labels, self.shapes, self.values, self.keys, self.contents, self.twins, self.kinds)
+        return (self.labels, self.shapes, self.values, self.keys, self.contents, self.twins, self.kinds, self.probe)
 
     def add(self, samples: SampleBatch) -> None:
         """Take in a batch."""

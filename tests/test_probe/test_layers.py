@@ -79,7 +79,8 @@ def reference(layer: Layer, inputs: Array) -> Array:
         "b": np.concatenate([bias, np.zeros_like(bias)], axis=1),
     }
     steps_first = np.ascontiguousarray(inputs.transpose(1, 0, 2))
-    return onnx_run("LSTM", steps_first, arrays, 3, 1, hidden_size=layer.units)[0]
+    output: Array = onnx_run("LSTM", steps_first, arrays, 3, 1, hidden_size=layer.units)[0]
+    return output
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -1,0 +1,74 @@
+"""The networks of a probe: made when samples of a shape are first met, the same in every worker."""
+
+from __future__ import annotations
+
+from ...backends.errors import UsageError
+from ..options import ProbeOptions, ProbeTask
+from .canary import Model
+from .engine import UserModel
+from .fitting import Fit, fit, fit_model
+from .network import build_network
+
+MOST_NETWORKS = 32
+"""Networks kept; a set of more shapes makes them again."""
+
+
+class Models:
+    """Networks of our own for samples of any shape, or the one model of the user.
+
+    Raises
+    ------
+    UsageError
+        The user's model can't be used.
+    """
+
+    def __init__(self, probe: ProbeOptions) -> None:
+        self._probe = probe
+        self._made: dict[tuple[Fit, str, int], Model] = {}
+        self._own = _user_model(probe)
+
+    @property
+    def image_size(self) -> tuple[int | None, int | None] | None:
+        """Height and width that the user's model reads; ``None`` where the networks are our own."""
+        if self._own is None:
+            return None
+        return self._own.image_sides
+
+    def fit(self, shape: tuple[int, ...], axes: str, crop: int | None) -> Fit:
+        """How arrays of a shape go into the network; raises `Unfit`."""
+        if self._own is not None:
+            return fit_model(shape, axes, self._own.wanted, crop)
+        return fit(shape, axes, self._probe.net, crop)
+
+    def get(self, fitted: Fit, task: ProbeTask) -> Model:
+        """The network for samples that fit so."""
+        if self._own is not None:
+            return self._own.prepared(fitted.shape, task)
+        key = (fitted, task.loss, task.outputs)
+        if key not in self._made:
+            if len(self._made) >= MOST_NETWORKS:
+                self._made.clear()
+            self._made[key] = build_network(
+                fitted.kind,
+                fitted.shape,
+                task.outputs,
+                task.loss,
+                units=self._probe.num_units,
+                half=self._probe.dtype == "float16",
+            )
+        return self._made[key]
+
+    def describe(self, fitted: Fit) -> str:
+        """The network in words: its kind and what it reads of samples of which shape."""
+        read = "x".join(map(str, fitted.shape))
+        whole = "x".join(map(str, fitted.seen_as))
+        kind = fitted.kind if self._own is None else self._own.kind
+        return f"{kind} on {read}" + (f" of {whole}" if whole != read else "")
+
+
+def _user_model(probe: ProbeOptions) -> UserModel | None:
+    if probe.onnx is not None and probe.torch is not None:
+        raise UsageError("--onnx and --torch were both given; choose one")
+    if probe.onnx is not None or probe.torch is not None:
+        raise UsageError("a model of your own can't be run by this version")
+    return None
