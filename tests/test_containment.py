@@ -97,16 +97,18 @@ def all_but(count: int, *left_out: int) -> Counter[int]:
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"),
+    ("layout", "how", "reason"),
     [
-        ("SIGSEGV", "killed by SIGSEGV"),
-        ("read-null", "killed by SIGSEGV"),
-        ("SIGBUS", "killed by SIGBUS"),
-        ("SIGKILL", "killed by SIGKILL"),
-        ("SIGABRT", "killed by SIGABRT"),
-        ("exit", "ended with exit code 3"),
-        ("loop", "made no progress for 0.5 s"),
-        ("memory", "memory"),
+        (Killer, "read-null", "killed by SIGSEGV"),
+        (Killer, "SIGBUS", "killed by SIGBUS"),
+        (Killer, "SIGKILL", "killed by SIGKILL"),
+        (Killer, "SIGABRT", "killed by SIGABRT"),
+        (Killer, "exit", "ended with exit code 3"),
+        (Killer, "loop", "made no progress for 0.5 s"),
+        (Killer, "memory", "memory"),
+        (SilentKiller, "SIGSEGV", "killed by SIGSEGV"),
+        (SilentKiller, "loop", "made no progress for 0.5 s"),
+        (SilentKiller, "memory", "memory"),
     ],
 )
 def test_whatever_ends_the_reader_is_named_with_the_record(
