@@ -59,7 +59,7 @@ def naive_raw(store: str, path: str) -> Outcome:
             bad += 1
             continue
         image = np.frombuffer(datum.data, np.uint8).reshape(datum.channels, datum.height, datum.width)
-        figures.append((image.min(axis=(1, 2)), image.max(axis=(1, 2)), image.mean(axis=(1, 2)), image.std(axis=(1, 2))))
+        figures.append([figure(image, axis=(1, 2)) for figure in (np.min, np.max, np.mean, np.std)])
         seen.add(xxhash.xxh3_128_digest(datum.data))
     return records, bad
 
@@ -82,18 +82,18 @@ def naive_floats(store: str, path: str) -> Outcome:
         if not np.isfinite(image).all():
             bad += 1
             continue
-        figures.append((image.min(axis=(1, 2)), image.max(axis=(1, 2)), image.mean(axis=(1, 2)), image.std(axis=(1, 2))))
+        figures.append([figure(image, axis=(1, 2)) for figure in (np.min, np.max, np.mean, np.std)])
     return records, bad
 
 
 def naive_images(store: str, path: str) -> Outcome:
-    """protobuf, Pillow's ``load()``, statistics by channel, a hash."""
-    return _pillow(store, path, statistics=True)
-
-
-def pillow_load(store: str, path: str) -> Outcome:
-    """protobuf and Pillow's ``load()`` alone."""
+    """protobuf, Pillow's ``load()``, a hash."""
     return _pillow(store, path, statistics=False)
+
+
+def naive_image_statistics(store: str, path: str) -> Outcome:
+    """The same and the statistics of every image by channel."""
+    return _pillow(store, path, statistics=True)
 
 
 def _pillow(store: str, path: str, *, statistics: bool) -> Outcome:
@@ -109,8 +109,7 @@ def _pillow(store: str, path: str, *, statistics: bool) -> Outcome:
         records += 1
         datum = Datum.FromString(value)
         labels[datum.label] += 1
-        if statistics:
-            seen.add(xxhash.xxh3_128_digest(datum.data))
+        seen.add(xxhash.xxh3_128_digest(datum.data))
         try:
             picture = Image.open(BytesIO(datum.data))
             picture.load()
@@ -119,7 +118,7 @@ def _pillow(store: str, path: str, *, statistics: bool) -> Outcome:
             continue
         if statistics:
             image = np.asarray(picture.convert("RGB"))
-            figures.append((image.min(axis=(0, 1)), image.max(axis=(0, 1)), image.mean(axis=(0, 1)), image.std(axis=(0, 1))))
+            figures.append([figure(image, axis=(0, 1)) for figure in (np.min, np.max, np.mean, np.std)])
             bad += bool((figures[-1][0] == figures[-1][1]).all())
     return records, bad
 
@@ -140,7 +139,7 @@ def naive_hdf5(store: str, path: str) -> Outcome:
             finite = np.isfinite(block).all(axis=tuple(range(1, block.ndim)))
             bad += int((~finite).sum())
             axes = (0, 2, 3) if block.ndim == 4 else 0
-            figures.append((block.min(axis=axes), block.max(axis=axes), block.mean(axis=axes), block.std(axis=axes)))
+            figures.append([figure(block, axis=axes) for figure in (np.min, np.max, np.mean, np.std)])
             for sample in block if data.ndim > 2 else [block]:
                 seen.add(xxhash.xxh3_128_digest(sample))
         return len(data), bad
@@ -202,12 +201,12 @@ def entropy_decode(store: str, path: str) -> Outcome:
     """libjpeg-turbo's entropy decoding of every JPEG and nothing else (a transform without output)."""
     from .datum import Datum
 
-    turbo = _turbojpeg()
+    turbo = turbojpeg()
     if turbo is None:
         raise SystemExit("libturbojpeg is not installed")
 
     class Transform(ctypes.Structure):
-        _fields_ = [  # noqa: RUF012
+        _fields_ = [
             *((name, ctypes.c_int) for name in ("x", "y", "w", "h", "op", "options")),
             ("data", ctypes.c_void_p),
             ("filter", ctypes.c_void_p),
@@ -227,7 +226,8 @@ def entropy_decode(store: str, path: str) -> Outcome:
     return records, bad
 
 
-def _turbojpeg() -> Any | None:
+def turbojpeg() -> Any | None:
+    """libjpeg-turbo by its own interface, where it is installed."""
     name = ctypes.util.find_library("turbojpeg")
     return ctypes.CDLL(name) if name else None
 
@@ -237,7 +237,7 @@ NAMES: dict[str, Callable[[str, str], Outcome]] = {
     "naive_floats": naive_floats,
     "naive_images": naive_images,
     "naive_hdf5": naive_hdf5,
-    "pillow_load": pillow_load,
+    "naive_image_statistics": naive_image_statistics,
     "read_file": read_file,
     "iterate": iterate,
     "h5py_read": h5py_read,

@@ -28,7 +28,7 @@ def timed(command: Sequence[str], folder: Path) -> Run:
     """Run a command; CPU time counts the process and every child that it has waited for."""
     before = os.times()
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
     wall = time.perf_counter() - start
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system

@@ -27,7 +27,7 @@ VERSION = 1
 """Counts up when a workload's contents change: cached ones of another version are built again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Workload:
     """One data set in three sizes.
 
@@ -72,9 +72,10 @@ class Workload:
             unfinished.rename(path)
         return path
 
-    def expected(self, scale: str) -> set[tuple[str, int]]:
-        """The findings that are due, as ``(rule, index)``."""
-        return {(rule, self.counts[scale] - behind) for rule, behind in self.planted}
+    def expected(self, scale: str) -> set[tuple[str, int | None]]:
+        """The findings that are due, as ``(rule, index)``; the images are of many sizes, which is said once."""
+        found: set[tuple[str, int | None]] = {(rule, self.counts[scale] - behind) for rule, behind in self.planted}
+        return found | {("record-mixed-shapes", None)} if self.kind == "images" else found
 
 
 def remove(path: Path) -> None:
@@ -285,7 +286,7 @@ WORKLOADS: tuple[Workload, ...] = (
         {"full": 5000, "small": 60, "start": 6},
         _images(10, lambda picture: pictures.jpeg(picture, 75)),
         _IMAGE_FAULTS,
-        2,
+        1,
     ),
     Workload(
         "jpeg-q95",
@@ -295,7 +296,7 @@ WORKLOADS: tuple[Workload, ...] = (
         {"full": 5000, "small": 60, "start": 6},
         _images(11, lambda picture: pictures.jpeg(picture, 95)),
         _IMAGE_FAULTS,
-        2,
+        1,
     ),
     Workload(
         "digits",
@@ -395,7 +396,7 @@ WORKLOADS: tuple[Workload, ...] = (
         {"full": 800, "small": 30, "start": 6},
         _images(12, lambda picture: pictures.encoded(picture, "PNG", compress_level=6)),
         _IMAGE_FAULTS,
-        2,
+        1,
     ),
     Workload(
         "webp",
@@ -405,7 +406,7 @@ WORKLOADS: tuple[Workload, ...] = (
         {"full": 800, "small": 30, "start": 6},
         _images(13, lambda picture: pictures.encoded(picture, "WEBP", quality=80, method=2)),
         _IMAGE_FAULTS,
-        2,
+        1,
     ),
     Workload(
         "photos",
@@ -415,7 +416,7 @@ WORKLOADS: tuple[Workload, ...] = (
         {"full": 60, "small": 6, "start": 6},
         _images(14, lambda picture: pictures.jpeg(picture, 90), 3000, 4000),
         _IMAGE_FAULTS,
-        2,
+        1,
     ),
 )
 

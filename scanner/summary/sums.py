@@ -17,7 +17,7 @@ PIECE = 1 << 18
 SPAN = 256
 """Elements summed in the working precision: so many squares of bytes are exact in float32 (256 * 255**2 < 2**24)."""
 
-_ONES = {4: np.ones(SPAN, np.float32), 8: np.ones(SPAN, np.float64)}
+_ONES: dict[int, NDArray[Any]] = {4: np.ones(SPAN, np.float32), 8: np.ones(SPAN, np.float64)}
 
 PIVOT = 30
 """Where the mean is so many standard deviations from 0, sums of squares lose digits: deviations are summed instead."""
