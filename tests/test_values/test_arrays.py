@@ -165,6 +165,12 @@ def test_arrays_that_share_bytes_do_not_multiply() -> None:
     assert "its arrays share bytes" in found.troubles[0].reason
 
 
+def test_rows_that_stand_in_many_tables_are_taken_once() -> None:
+    rows = [list(range(100)) for _ in range(50)]
+    data = pickle.dumps([[list(range(100)), *rows] for _ in range(100)])
+    assert sum(values.size for _, values in contents(data).arrays) == 5000 + 100 * 100
+
+
 # ---- tensors, whose library is not needed: these classes pickle as PyTorch's do ----
 
 
@@ -306,6 +312,13 @@ def test_storages_in_an_unknown_format_are_unsafe() -> None:
             return load_from_bytes, ("text",)
 
     assert read(pickled(Nothing(), 4)).unsafe == ("a nested pickle that can't be looked into",)
+
+
+def test_one_storage_under_many_calls_is_not_read_for_each() -> None:
+    """Each call would decode the same text again, and read what it holds."""
+    call = b"ctorch.storage\n_load_from_bytes\n(c_codecs\nencode\n(h\x05X\x06\0\0\0latin1tRtR"
+    data = b"\x80\x02(X\x10\x27\0\0" + b"N" * 10_000 + b"q\x05" + call * 50 + b"t."
+    assert "a nested pickle that can't be looked into" in read(data).unsafe
 
 
 def test_storages_within_storages_end() -> None:

@@ -115,6 +115,12 @@ def test_damage_is_named(change: Callable[[bytearray], None], reason: str) -> No
     assert any(word in found for word in reason.split("|"))
 
 
+def test_a_stored_member_of_another_size_than_declared_is_named() -> None:
+    data = zipped({"a.npy": bytes(100)}, zipfile.ZIP_STORED)
+    data[data.index(b"PK\x01\x02") + 24] = 120
+    assert reasons(data) == ["holds 100 of 120 bytes"]
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_methods_without_a_limit_are_not_unfolded(method: int) -> None:
     (reason,) = reasons(zipped({"a.npy": bytes(1000)}, method))
