@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from ..options import Options
 from ..sample import SampleBatch
+from .hashes import Hashes, content_hashes
 
-Hashes = NDArray[np.uint64]
 Positions = NDArray[np.int64]
 
 
@@ -41,7 +40,7 @@ class Chunk:
 
 
 class ContentSummary:
-    """A 128-bit hash (xxh3) of each record's contents: 16 bytes a record, in arrays.
+    """A 128-bit hash of each record's contents: 16 bytes a record, in arrays.
 
     Empty contents are left out: they are a fault of their own.
     """
@@ -62,9 +61,7 @@ class ContentSummary:
         if not filled.all():
             contents, rows = contents.take(filled), rows[filled]
         if len(contents):
-            digest = xxhash.xxh3_128_digest
-            hashes = np.frombuffer(b"".join([digest(content) for content in contents]), np.uint64).reshape(-1, 2)
-            self.chunks.append(Chunk.of(hashes, samples.batch.positions[rows]))
+            self.chunks.append(Chunk.of(content_hashes(contents), samples.batch.positions[rows]))
             self._copies = None
 
     def merge(self, later: ContentSummary, offset: int) -> None:

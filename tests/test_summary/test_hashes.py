@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datascan.backends.columns import BytesColumn
+from datascan.scanner.summary.hashes import SHORT, content_hashes
+
+CONTENTS = st.lists(
+    st.one_of(st.binary(max_size=12), st.binary(min_size=SHORT - 3, max_size=SHORT + 3)), min_size=1, max_size=30
+)
+
+
+def hashes_of(*contents: bytes) -> list[tuple[int, int]]:
+    found = content_hashes(BytesColumn.from_strings(contents))
+    return [(low, high) for low, high in found.tolist()]
+
+
+@given(CONTENTS)
+def test_a_hash_depends_on_the_bytes_alone(contents: list[bytes]) -> None:
+    together = hashes_of(*contents)
+    assert together == [hashes_of(content)[0] for content in contents]
+    assert together == hashes_of(b"x" * 7, *contents, b"y" * 400)[1:-1]
+    assert len(set(together)) == len(set(contents))
+
+
+def test_long_contents_have_xxh3() -> None:
+    content = bytes(range(200))
+    expected = np.frombuffer(xxhash.xxh3_128_digest(content), np.uint64)
+    assert hashes_of(content) == [(int(expected[0]), int(expected[1]))]
+
+
+def test_zeros_behind_the_end_make_another_content() -> None:
+    assert len(set(hashes_of(*(bytes(length) for length in range(SHORT + 20))))) == SHORT + 20
+
+
+def test_rows_that_lie_apart_are_hashed_like_rows_side_by_side() -> None:
+    rows = np.random.default_rng(1).integers(0, 256, (50, 40), np.uint8)
+    apart = BytesColumn(rows.ravel(), np.arange(50) * 40 + 3, np.full(50, 21))
+    assert content_hashes(apart).tolist() == [list(one) for one in hashes_of(*(bytes(row[3:24]) for row in rows))]
+
+
+def test_rows_of_round_numbers_do_not_collide() -> None:
+    """Floats whose lower bits are zero, in every combination: what a weak hash confuses."""
+    values = np.array([0.0, 1.0, -1.0, 2.0, 0.5, 4.0, 1024.0, -0.0], np.float32)
+    rows = np.stack(np.meshgrid(*[values] * 6), axis=-1).reshape(-1, 6)
+    column = BytesColumn(rows.view(np.uint8).ravel(), np.arange(len(rows)) * 24, np.full(len(rows), 24))
+    assert len(np.unique(content_hashes(column), axis=0)) == len(rows)
+    assert len(np.unique(content_hashes(column)[:, 0])) == len(rows)
