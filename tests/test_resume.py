@@ -92,7 +92,11 @@ def test_containers_keep_their_kind_and_order() -> None:
     assert list(found[5].items()) == [("~", "b"), ("a", 1)]
 
 
-@pytest.mark.parametrize("value", [object(), Table(), np.array([object()]), np.array(["text"]), os.system], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), Table(), np.array([object()]), np.array(["text"]), os.system],
+    ids=["object", "table", "objects", "text", "function"],
+)
 def test_what_is_not_of_the_set_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="can't write"):
         PLAIN.encode([value])
