@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from ..sample import ArrayBlock
 
+SMALL = 1e3
+"""A common bound of several rows below it is good enough for each of them."""
+
 SPAN = 4096
 """Values whose squares are summed at a time: a BLAS call that starts no threads."""
 
@@ -38,6 +41,8 @@ def largest_bound(values: NDArray[Any]) -> NDArray[np.float64]:
         largest: NDArray[np.uint16] = (rows.view(np.uint16) & np.uint16(0x7FFF)).max(axis=1)
         return largest.view(np.float16).astype(np.float64)
     with np.errstate(all="ignore"):
+        if rows.shape[1] < SPAN // 8 and rows.flags.c_contiguous:
+            return _bounds_of_short(rows)
         whole = rows.shape[1] // SPAN * SPAN
         rest = rows[:, whole:]
         squares = np.vecdot(rest, rest)
@@ -45,6 +50,20 @@ def largest_bound(values: NDArray[Any]) -> NDArray[np.float64]:
             spans = rows[:, :whole].reshape(len(rows), -1, SPAN)
             squares = np.maximum(squares, np.vecdot(spans, spans).max(axis=1))
         bound: NDArray[np.float64] = np.sqrt(squares).astype(np.float64)
+    return bound
+
+
+def _bounds_of_short(rows: NDArray[Any]) -> NDArray[np.float64]:
+    """Bounds of short rows: one for many rows together, and one of its own for each where that is large."""
+    group = SPAN // rows.shape[1]
+    whole = len(rows) // group * group
+    groups = rows[:whole].reshape(-1, group * rows.shape[1])
+    bound = np.empty(len(rows))
+    bound[:whole] = np.repeat(np.sqrt(np.vecdot(groups, groups)), group)
+    bound[whole:] = np.inf
+    large = np.flatnonzero(~(bound < SMALL))
+    some = rows[large]
+    bound[large] = np.sqrt(np.vecdot(some, some))
     return bound
 
 

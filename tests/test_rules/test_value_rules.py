@@ -204,3 +204,14 @@ def test_floats_that_span_a_byte_are_said_once(low: float, high: float, found: i
 def test_bytes_and_plain_features_are_not_unscaled_pictures() -> None:
     assert run_rule(ValueUnscaled, batch(np.full((12, 3, 4, 4), 255, np.uint8))) == []
     assert run_rule(ValueUnscaled, batch(np.full((12, 20), 200.0), "")) == []
+
+
+@pytest.mark.parametrize("width", [1, 16, SPAN // 8 - 1])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e4, 1e25])
+def test_one_large_value_among_short_rows_is_of_its_row_alone(width: int, value: float) -> None:
+    rows = np.random.default_rng(2).standard_normal((9000, width), np.float32)
+    rows[5555, width // 2] = value
+    bounds = largest_bound(rows)
+    assert np.flatnonzero(~(bounds < 1e4)).tolist() == [5555]
+    others = np.delete(np.arange(9000), 5555)
+    assert (bounds[others] >= np.abs(rows[others]).max(axis=1)).all()
