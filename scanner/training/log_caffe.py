@@ -24,6 +24,15 @@ DEBUG_LINE = re.compile(
 NORM = re.compile(rb"L2 norm = \(([^,\n]+), ([^)\n]+)\)")
 OUTPUT_LABEL = re.compile(r"    (Train|Test) net output #\d+: (.*?) = \S+(?: \(\* (\S+) = )?")
 GLOG = re.compile(rb"[IWEF](?:\d{4}|\d{8}) \d\d:\d\d:\d\d\.\d+ +\d+ [^\]\s]+:\d+\] ")
+UNTIDY = re.compile(
+    rb"^(?:\*\*\* |PC: |terminate|Traceback|HDF5|OpenCV|Corrupt|Premature|JPEG|Not a|Invalid|Unsupported|Bogus|libpng"
+    rb"|TIFF|Killed|Segm|Bus|Float|Abort|Illegal|malloc|free|realloc|calloc|munmap|double|corrupted| +#\d"
+    rb"|\s+(?:major|minor): )|Assertion|error: |: line |malloc|oom|slurm|Out of mem|\[libprotobuf",
+    re.MULTILINE,
+)
+"""What a dump's lines never hold, or hardly ever: where it matches, they are read one by one."""
+
+DUMP_ROWS = 4096
 BAD_KEPT = 64
 HUGE_KEPT = 16
 HUGE = 1e10
@@ -59,12 +68,25 @@ class CaffeReader:
         """Read a block."""
         table = columns(block.data)
         self.columns, self.first_line, self.flushed = table, block.line, 0
+        messages = table.messages.tolist()
+        dumped = 0
         for row in table.rest.tolist():
-            if table.messages[row] >= 0:
+            if row < dumped:
+                continue
+            if messages[row] >= 0:
                 self.events.message(row, block.line + row, table.text(row), table.message(row))
+            elif self.events.dump is not None and (dumped := self.plain_until(table, row)) > row:
+                begin, end = int(table.starts[row]), int(table.ends[dumped - 1])
+                self.events.dump.add(block.data[begin:end].decode("utf-8", "replace").replace("\r", ""))
             else:
                 self.events.bare(row, block.line + row, table.text(row))
         self.flush(len(table.starts))
+
+    def plain_until(self, table: Columns, row: int) -> int:
+        """The row at which a dump's text ends, if nothing in between looks like a message of something else."""
+        prefixed = np.flatnonzero(table.messages[row : row + DUMP_ROWS] >= 0)
+        end = row + (int(prefixed[0]) if len(prefixed) else len(table.messages[row : row + DUMP_ROWS]))
+        return row if UNTIDY.search(table.data, int(table.starts[row]), int(table.ends[end - 1])) else end
 
     def foreign(self, line: int, text: str) -> None:
         """A line that Caffe did not write: the losses of a program around it count where Caffe prints none."""

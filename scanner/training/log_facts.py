@@ -31,9 +31,9 @@ class TextBlock:
     depth: int = 0
 
     def add(self, text: str) -> None:
-        """Take in the next line."""
+        """Take in the next line, or several with line feeds between them."""
         if self.size <= DUMP_BYTES:
-            self.lines.append(text)
+            self.lines += text.split("\n")
             self.size += len(text) + 1
             self.depth += text.count("{") - text.count("}")
 

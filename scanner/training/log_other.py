@@ -18,21 +18,22 @@ from .log_lines import Block
 from .log_numbers import ANY_NUMBER, number
 from .log_series import Series
 
+LOWER_NUMBER = ANY_NUMBER.replace("eE", "e").replace("QNAN|SNAN|IND|INF", "qnan|snan|ind|inf")
+"""Searching without regard to case is slow: the expressions below are for lines in lower case."""
+
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 BREAKS = re.compile(r"[\r\x08]+")
-INTERESTING = re.compile(
-    r"loss|cost|entropy|\blr\b|epoch|nan|diverge|error|exception|traceback|kill|fault|abort", re.IGNORECASE
-)
+INTERESTING = re.compile(r"loss|cost|entropy|\blr\b|epoch|nan|diverge|error|exception|traceback|kill|fault|abort")
 PAIR = re.compile(
     rf"""(?<![\w.])(?P<name>(?:(?:train|training|val|valid|validation|test|eval|avg|average|total|learning|grad)[ ])?
          [a-z][\w./-]*)
-         (?:["']?\s*[:=]\s*|["']?\s+)["']?(?:tensor\()?\s*(?P<value>{ANY_NUMBER})(?![\w:])""",
-    re.IGNORECASE | re.VERBOSE,
+         (?:["']?\s*[:=]\s*|["']?\s+)["']?(?:tensor\()?\s*(?P<value>{LOWER_NUMBER})(?![\w:])""",
+    re.VERBOSE,
 )
-DARKNET = re.compile(rf"\s*(\d+): {ANY_NUMBER}, ({ANY_NUMBER}) avg(?: loss)?, ({ANY_NUMBER}) rate", re.IGNORECASE)
-STEP = re.compile(r"\b(?:global[ _]?step|iterations?|iters?|steps?)\b[\"']?\W{0,4}(\d+)", re.IGNORECASE)
-EPOCH = re.compile(r"\bepochs?\b[\"']?[\s:=\[(#]{0,4}(\d+)", re.IGNORECASE)
-BATCH = re.compile(r"\bbatch(?:es)?\b[\"']?\W{0,4}(\d+)", re.IGNORECASE)
+DARKNET = re.compile(rf"\s*(\d+): {LOWER_NUMBER}, ({LOWER_NUMBER}) avg(?: loss)?, ({LOWER_NUMBER}) rate")
+STEP = re.compile(r"\b(?:global[ _]?step|iterations?|iters?|steps?)\b[\"']?\W{0,4}(\d+)")
+EPOCH = re.compile(r"\bepochs?\b[\"']?[\s:=\[(#]{0,4}(\d+)")
+BATCH = re.compile(r"\bbatch(?:es)?\b[\"']?\W{0,4}(\d+)")
 PROGRESS = re.compile(r"(?<![\w.:/])(\d+)/(\d+)(?![\w/:])")
 INNERMOST = re.compile(r"\{[^{}]*\}")
 JSON_LINE = re.compile(r"\s*\"([^\"]+)\":\s*\"?([^\",]*)\"?,?\s*")
@@ -40,7 +41,6 @@ NAN_TOLD = re.compile(
     r"invalid loss, terminating|loss is (?:inf or )?(?:nan|inf)|diverged with loss = nan|nan loss during training"
     r"|tensor had (?:nan|inf)|nan or inf (?:found|detected)|(?:nan|inf) (?:found|detected|encountered) in (?:the )?loss"
     r"|non-?finite loss|loss (?:became|went|turned) (?:nan|inf)",
-    re.IGNORECASE,
 )
 LOSS = re.compile(r"(?:^|[ _/.-])(?:loss|cost|cross-entropy|nll|objective)(?:$|[ _/.-])|loss$|^loss", re.IGNORECASE)
 NOT_A_LOSS = re.compile(r"loss[ _]?scale|loss[ _]?weight|scaler|patience|improve", re.IGNORECASE)
@@ -67,7 +67,6 @@ POINTS_WAITING = 4096
 DYING = re.compile(
     r"error|exception|traceback|kill|fault|abort|terminate|\*\*\*|malloc|free\(\)|corrupt|what\(\)|hdf5|png|jpeg"
     r"|memory|^\s+@ |#\d{3}: ",
-    re.IGNORECASE,
 )
 TELLING = re.compile(
     rb"loss|cost|entropy|\blr\b|learning.rate|epoch|nan\b|norm|error|exception|traceback|kill|fault|abort|terminate|\*\*\*"
@@ -93,6 +92,11 @@ def telling_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
         place = end
 
 
+def pairs_of(lowered: str) -> list[tuple[str, str]]:
+    """Names and numbers of a line in lower case."""
+    return [(name, value) for name, value in PAIR.findall(lowered)]
+
+
 @lru_cache(maxsize=4096)
 def kind_of(name: str) -> str:
     """What a number is by its name: ``loss``, ``held out`` (a loss), ``rate``, ``norm``, ``score``, or nothing."""
@@ -116,7 +120,7 @@ class OtherReader:
         self.epoch: int | None = None
         self.first_epoch = 1
         self.entries = 0
-        self.offset, self.last_raw = 0, -1
+        self.fineness, self.offset, self.last_raw = 0, 0, -1
         self.header: list[str] | None = None
         self.separator = ","
         self.record: dict[str, tuple[str, int]] = {}
@@ -134,7 +138,7 @@ class OtherReader:
             rows = telling_lines(block.data)
         for row, raw in rows:
             text, line = raw.decode("utf-8", "replace"), block.line + row
-            if self.failures.traceback is not None or DYING.search(text):
+            if self.failures.traceback is not None or DYING.search(text.lower()):
                 self.flush()
                 self.failures.bare(self.run, line, text)
             self.line(line, text)
@@ -152,7 +156,9 @@ class OtherReader:
 
     def line(self, line: int, text: str) -> None:
         """Read a line; progress bars overwrite theirs, so it can hold many."""
-        for part in BREAKS.split(ESCAPE.sub("", text)):
+        if "\x1b" in text:
+            text = ESCAPE.sub("", text)
+        for part in BREAKS.split(text):
             if part.strip():
                 self.part(line, part)
 
@@ -172,17 +178,18 @@ class OtherReader:
             return
         if stripped.startswith(("{", "[")) and stripped.count("{") > 1:
             for inner in INNERMOST.findall(stripped):
-                self.values(line, [(one["name"], one["value"]) for one in PAIR.finditer(inner)], inner, inner)
+                lowered = inner.lower()
+                self.values(line, pairs_of(lowered), lowered, inner)
             return
-        if darknet := DARKNET.match(text):
+        lowered = text.lower()
+        if darknet := DARKNET.match(lowered):
             pairs = [("iteration", darknet[1]), ("avg loss", darknet[2]), ("lr", darknet[3])]
             self.values(line, pairs, None, stripped)
             return
-        if not INTERESTING.search(text):
+        if not INTERESTING.search(lowered):
             return
-        pairs = [(one["name"], one["value"]) for one in PAIR.finditer(text)]
-        self.values(line, pairs, text, stripped)
-        if NAN_TOLD.search(text):
+        self.values(line, pairs_of(lowered), lowered, stripped)
+        if NAN_TOLD.search(lowered):
             self.run.remark("nan", stripped, line)
 
     # ---- tables ----
@@ -210,7 +217,7 @@ class OtherReader:
     # ---- values ----
 
     def values(self, line: int, pairs: list[tuple[str, str]], text: str | None, shown: str) -> None:
-        """Put the values of a line into their series."""
+        """Put the values of a line into their series; ``text`` is the line in lower case, ``None`` of a table."""
         if text is not None and (match := EPOCH.search(text)):
             self.epoch = int(match[1][:9])
             self.first_epoch = min(self.first_epoch, self.epoch)
@@ -264,33 +271,38 @@ class OtherReader:
                 self.flush()
 
     def iteration(self, found: dict[str, float], text: str | None) -> int:
-        """The iteration that a line is of: as it says, or counted where it says nothing."""
+        """The iteration that a line is of: as it says, or counted where no line says anything.
+
+        Lines that say it less finely than others (a summary of the epoch among steps) get that of the line before.
+        """
         self.entries += 1
-        raw = self.named(found, text)
-        if raw is None:
+        fineness, raw = self.named(found, text)
+        if raw is None or fineness < self.fineness:
             return self.entries - 1 if self.last_raw < 0 else self.offset + self.last_raw
+        if fineness > self.fineness:
+            self.fineness, self.offset, self.last_raw = fineness, 0, -1
         if raw < self.last_raw:
             self.offset += self.last_raw + 1
         self.last_raw = raw
         return self.offset + raw
 
-    def named(self, found: dict[str, float], text: str | None) -> int | None:
-        """What a line says of its iteration."""
+    def named(self, found: dict[str, float], text: str | None) -> tuple[int, int | None]:
+        """What a line says of its iteration, and how finely: 3 by steps, 2 by a progress bar, 1 by epochs."""
         for name in ("global_step", "global step", "step", "iteration", "iter", "batch"):
             value = found.get(name)
             if value is not None and 0 <= value < 1e15 and value == int(value):
-                return int(value)
+                return 3, int(value)
         epoch = found.get("epoch")
         if epoch is not None and (not 0 <= epoch < 1e9 or epoch != int(epoch)):
-            return None
+            return 0, None
         if text is None:
-            return None if epoch is None else int(epoch)
+            return 1, None if epoch is None else int(epoch)
         if match := STEP.search(text):
-            return int(match[1][:15])
-        places = [(int(one[:12]), int(all_[:12])) for one, all_ in PROGRESS.findall(text)]
+            return 3, int(match[1][:15])
+        places = [(int(one[:12]), int(all_[:12])) for one, all_ in PROGRESS.findall(text)] if "/" in text else []
         inner = next(((one, all_) for one, all_ in reversed(places) if one <= all_), None)
         if inner is not None:
-            return (self.epoch - self.first_epoch) * inner[1] + inner[0] if self.epoch is not None else inner[0]
+            return 2, inner[0] + ((self.epoch - self.first_epoch) * inner[1] if self.epoch is not None else 0)
         if match := BATCH.search(text):
-            return int(match[1][:15])
-        return self.epoch
+            return 3, int(match[1][:15])
+        return 1, self.epoch

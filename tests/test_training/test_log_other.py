@@ -139,6 +139,13 @@ def test_a_python_loop_around_caffe_prints_its_own_losses() -> None:
     assert read(both).run.loss.bad is None
 
 
+def test_a_summary_of_an_epoch_among_steps_does_not_shift_them() -> None:
+    text = "epoch 0 step 5 loss 2.3\nepoch 0 step 9 loss 2.2\nEpoch 0 finished, loss 2.25\nepoch 1 step 12 loss nan\n"
+    bad = read(text).run.loss.bad
+    assert bad is not None
+    assert bad.iteration == 12
+
+
 # ---- files ----
 
 
