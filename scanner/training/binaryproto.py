@@ -33,8 +33,9 @@ class StoredBlob:
 
     @property
     def fits(self) -> bool:
-        """Whether there are as many numbers as the shape wants; Caffe stops where there are not."""
-        return min(self.shape, default=1) >= 0 and math.prod(self.shape) == self.values.size
+        """Whether there are numbers, as many as the shape wants; Caffe stops where there are not."""
+        sound = min(self.shape, default=1) > 0
+        return sound and math.prod(self.shape) == self.values.size
 
 
 @dataclass(frozen=True, slots=True)

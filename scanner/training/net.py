@@ -14,7 +14,7 @@ from ..finding import Finding, Severity
 from .net_data import DataSource, data_shapes, data_sources
 from .net_facts import DataFacts, SourceFacts, TopFacts
 from .net_gradient import check_gradients, mark_gradients
-from .net_graph import Graph, Node, join
+from .net_graph import MOST_GUESSES, Graph, Node, join
 from .net_layers_data import check_data, check_shared_stores
 from .net_layers_loss import check_loss, check_loss_weight, classes, ignored_label
 from .net_layers_math import (
@@ -202,12 +202,14 @@ def check_types(net: Net) -> Iterator[Finding]:
     """Layer types that Caffe does not know."""
     known = dict.fromkeys(KNOWN)
     strange: dict[str, list[Layer]] = {}
+    guesses = MOST_GUESSES
     for layer in net.layers:
         if not layer.old and (layer.type not in KNOWN or layer.type in FORK_LAYERS):
             strange.setdefault(layer.type, []).append(layer)
     for layers in strange.values():
         layer, others = layers[0], len(layers) - 1
-        near = nearest(layer.type, known)
+        near = nearest(layer.type, known) if guesses else None
+        guesses = max(guesses - 1, 0)
         if layer.type in FORK_LAYERS:
             message, severity, remedy = "is a layer of the SSD fork", Severity.INFO, "train with the fork"
         elif not layer.type:

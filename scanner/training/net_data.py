@@ -170,7 +170,7 @@ def data_shapes(net: Net, layer: Layer, facts: DataFacts) -> list[Shape] | None:
     """The shapes of a data layer's tops; ``None`` where the layer is none."""
     if layer.type not in (*DATA_LAYERS, *FORK_DATA_LAYERS):
         return None
-    shapes = tops_of(net, layer, facts)
+    shapes = [None if shape is None or len(shape) > 32 else shape for shape in tops_of(net, layer, facts)]
     shapes += [None] * (len(layer.tops) - len(shapes))
     return [facts.tops.get(name, shape) for name, shape in zip(layer.tops, shapes, strict=False)]
 

@@ -50,6 +50,9 @@ class Node:
             blob = blob.producer.bottoms[0] if passes else None
 
 
+MOST_GUESSES = 20
+"""Names that are looked for in one net; each takes a while."""
+
 PASSING = {"Split", "Reshape", "Flatten", "Crop", "Slice", "BatchReindex", "Tile"}
 """Layers that pass the values of their first bottom on."""
 
@@ -74,7 +77,8 @@ def join(net: Net, state: State) -> Graph:
             if name not in blobs:
                 node.sound = False
                 if not net.conditional:
-                    graph.findings.append(unknown_bottom(layer, place, name, blobs))
+                    among = blobs if len(graph.findings) < MOST_GUESSES else {}
+                    graph.findings.append(unknown_bottom(layer, place, name, among))
             blob = blobs.get(name, Blob(name))
             blob.consumers.append(node)
             node.bottoms.append(blob)
@@ -96,8 +100,9 @@ def join(net: Net, state: State) -> Graph:
 
 
 def unknown_bottom(layer: Layer, place: int, name: str, blobs: dict[str, Blob]) -> Finding:
-    """A bottom that no layer before this one makes."""
-    near = get_close_matches(name[:200], [known for known in blobs if len(known) <= 200], 1, 0.6)
+    """A bottom that no layer before this one makes; ``blobs`` are those among which the one meant is looked for."""
+    latest = [known for known in list(blobs)[-200:] if len(known) <= 60]
+    near = get_close_matches(name, latest, 1, 0.6) if len(name) <= 60 else []
     hint = f"; the nearest is {near[0]}" if near else ""
     return NetWiring.finding(
         f"layer {layer.name} takes {name}, which no layer before it makes{hint}: Caffe stops with Unknown bottom blob",

@@ -59,7 +59,10 @@ def check_base(layer: Layer, param_name: str) -> Iterator[Finding]:
 def check_log(node: Node, scope: Scope) -> Iterator[Finding]:
     """The logarithm of what may be 0 or negative."""
     layer = node.layer
-    yield from check_base(layer, "log_param")
+    refused = list(check_base(layer, "log_param"))
+    yield from refused
+    if refused:
+        return
     param = layer.param("log_param")
     scale, shift = param.real("scale", 1), param.real("shift")
     source = node.bottoms[0].values

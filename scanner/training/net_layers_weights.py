@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..finding import Finding, Severity
-from .net_graph import Blob, Graph, Node
+from .net_gradient import under_loss
+from .net_graph import Graph, Node
 from .net_refusal import count
 from .net_rules import NetFiller, NetMultiplier, NetNotFinite, NetZeroWeights
 from .net_scope import Scope
@@ -266,6 +267,7 @@ def check_zero_weights(graph: Graph) -> Iterator[Finding]:
 def starting_at_zero(graph: Graph) -> Iterator[Node]:
     """Layers whose own weights are constant 0, absent fillers included, and from which a loss is computed."""
     named: set[str] = set()
+    reached = under_loss(graph)
     for node in graph.nodes:
         layer = node.layer
         multipliers = layer.multipliers
@@ -275,7 +277,7 @@ def starting_at_zero(graph: Graph) -> Iterator[Node]:
             continue
         filler = layer.param(WEIGHT_PARAMS[layer.type]).message("weight_filler") or Message()
         zero = filler.string("type", "constant") == "constant" and filler.real("value") == 0
-        if zero and leads_to_loss(node.tops[0]):
+        if zero and id(node.tops[0]) in reached:
             yield node
 
 
@@ -310,22 +312,6 @@ def zero_weights(node: Node, message: str, line: int, layers: list[str]) -> Find
         layer=node.layer.name,
         layers=layers,
     )
-
-
-def leads_to_loss(blob: Blob) -> bool:
-    """Whether a loss is computed from a blob."""
-    seen: set[int] = set()
-    waiting = [blob]
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        for user in one.consumers:
-            if user.layer.type in LOSSES or any(user.layer.loss_weights):
-                return True
-            waiting += user.tops
-    return False
 
 
 def check_not_finite(node: Node, scope: Scope) -> Iterator[Finding]:

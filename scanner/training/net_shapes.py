@@ -18,6 +18,7 @@ Shaper = Callable[[Layer, Sequence[Shape]], Sequence[Shape]]
 """From the shapes of a layer's bottoms to those of its tops; raises `Refusal` where Caffe stops."""
 
 MOST_ELEMENTS = 2**31 - 1
+MOST_AXES = 32
 
 
 def shapes_of(layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
@@ -40,6 +41,8 @@ def check_size(layer: Layer, shape: Shape) -> None:
     """No size is negative, and a blob has less than 2^31 elements."""
     if shape is None:
         return
+    if len(shape) > MOST_AXES:
+        raise bad_shape(layer, f"its output has {len(shape)} axes, of {MOST_AXES} at most", layer.line, "fewer axes")
     if any(dim is not None and dim < 0 for dim in shape):
         raise bad_shape(layer, f"its output would be {spoken(shape)}", layer.line, "a smaller kernel, or more padding")
     total = count(shape)
@@ -241,6 +244,8 @@ def reshape(layer: Layer, bottoms: Sequence[Shape]) -> list[Shape]:
     line = param.line if wanted is None else wanted.line
     if layer.tops and layer.bottoms and layer.tops[0] == layer.bottoms[0]:
         raise bad_parameter(layer, "Reshape can't work in place", layer.top_line(0), f'top: "{layer.name}"')
+    if len(dims) > MOST_AXES:
+        raise bad_shape(layer, f"a shape of {len(dims)} axes, of {MOST_AXES} at most", line, "fewer dims")
     if dims.count(-1) > 1:
         raise bad_parameter(layer, "more than one -1", line, "one dim of -1")
     shape = bottoms[0]

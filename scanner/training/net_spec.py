@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from .prototxt import Message
@@ -184,20 +184,18 @@ class Net:
         New-style layers that Caffe drops because old ones stand in the file.
     ancient
         The file has layers of Caffe's first style, about which nothing is said.
+    stage_names
+        Stages that decide on some layers.
+    conditional
+        Whether stages or levels, which only a solver can give, decide on some layers.
     """
 
     message: Message
     layers: tuple[Layer, ...]
     ignored: tuple[Layer, ...] = ()
     ancient: bool = False
-    _stage_names: tuple[str, ...] = field(default=())
-
-    @property
-    def conditional(self) -> bool:
-        """Whether stages or levels, which only a solver can give, decide on some layers."""
-        return bool(self._stage_names) or any(
-            "min_level" in rule or "max_level" in rule for layer in self.layers for rule in rules_of(layer)
-        )
+    stage_names: tuple[str, ...] = ()
+    conditional: bool = False
 
     def states(self) -> list[State]:
         """The states in which the file makes a net: both phases, bare and with each stage that it mentions.
@@ -207,7 +205,7 @@ class Net:
         """
         given = self.message.message("state") or Message()
         base, level = frozenset(given.strings("stage")), given.integer("level")
-        sets = [base, *(base | {stage} for stage in self._stage_names[:8] if stage not in base)]
+        sets = [base, *(base | {stage} for stage in self.stage_names[:8] if stage not in base)]
         states = [State(phase, stages, level) for phase in PHASES for stages in sets]
         entered = [state for state in states if any(not layer.bottoms for layer in self.built(state))]
         return entered or states
@@ -231,13 +229,11 @@ def read_net(message: Message) -> Net:
     entrance = read_inputs(message)
     if entrance is not None:
         layers = [entrance, *layers]
-    stages = [
-        name
-        for layer in layers
-        for rule in rules_of(layer)
-        for name in (*rule.strings("stage"), *rule.strings("not_stage"))
-    ]
-    return Net(message, tuple(layers), tuple(ignored), ancient, tuple(dict.fromkeys(stages)))
+    rules = [rule for layer in layers for rule in rules_of(layer)]
+    stages = [name for rule in rules for name in (*rule.strings("stage"), *rule.strings("not_stage"))]
+    levels = any("min_level" in rule or "max_level" in rule for rule in rules)
+    conditional = levels or bool(stages)
+    return Net(message, tuple(layers), tuple(ignored), ancient, tuple(dict.fromkeys(stages)), conditional)
 
 
 def read_layer(message: Message, old: bool) -> Layer:

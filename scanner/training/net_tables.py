@@ -57,6 +57,7 @@ BOTTOMS: Mapping[str, Count] = {
     "InnerProduct": (1, 1),
     "LRN": (1, 1),
     "MVN": (1, 1),
+    "Normalize": (1, 1),
     "Parameter": (0, 0),
     "Pooling": (1, 1),
     "Reduction": (1, 1),
@@ -98,6 +99,7 @@ TOPS: Mapping[str, Count] = {
     "LRN": (1, 1),
     "MVN": (1, 1),
     "MemoryData": (2, 2),
+    "Normalize": (1, 1),
     "Parameter": (1, 1),
     "Pooling": (1, 2),
     "Reduction": (1, 1),
@@ -142,7 +144,7 @@ def blob_count(layer: Layer) -> int | None:
             return int(len(layer.bottoms) == 1)
         case "Scale":
             return (len(layer.bottoms) == 1) + layer.param("scale_param").boolean("bias_term")
-    return 0 if layer.type in BOTTOMS else None
+    return 0 if layer.type in BOTTOMS and layer.type not in FORK_LAYERS else None
 
 
 def count_words(low: int, noun: str, high: int | None = -1) -> str:
