@@ -160,7 +160,8 @@ class ValueExtreme(ValueRule):
         """See `Rule.check`."""
         yield from super().check(samples)
         for suspect in self.suspects(samples, self.options.extreme):
-            magnitudes = np.abs(suspect.values.astype(np.complex128 if suspect.is_complex else np.float64))
+            with np.errstate(all="ignore"):  # a signalling NaN complains of being converted
+                magnitudes = np.abs(suspect.values.astype(np.complex128 if suspect.is_complex else np.float64))
             mask = np.isfinite(magnitudes) & (magnitudes > self.options.extreme)
             if mask.any():
                 yield self._extreme(samples, suspect, np.where(mask, magnitudes, 0.0), mask)
