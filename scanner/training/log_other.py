@@ -60,6 +60,9 @@ MAIN = (
     "average loss",
 )
 CELLS = re.compile(r"[,;\t]")
+COLUMN = re.compile(r"[A-Za-z_][\w./()-]*(?: [A-Za-z_(][\w./()-]*)*")
+"""A column's name: no word of it is a number, as in "iter 5, loss 2.3"."""
+
 CELLS_BYTES = re.compile(rb"\s*[A-Za-z_][\w ./()-]*[,;\t][\w ./(),;\t\"'-]*$")
 
 
@@ -90,6 +93,11 @@ def telling_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield row, data[begin:end]
         place = end
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell of a table is a number."""
+    return number(cell) is not None
 
 
 def pairs_of(lowered: str) -> list[tuple[str, str]]:
@@ -198,7 +206,7 @@ class OtherReader:
         """Read a row of a table; whether it is one."""
         if self.header is not None:
             cells = [cell.strip().strip("\"'") for cell in text.split(self.separator)]
-            if len(cells) == len(self.header):
+            if len(cells) == len(self.header) and (cells == self.header or any(map(is_number, cells))):
                 if cells != self.header:
                     pairs = [(name, cell) for name, cell in zip(self.header, cells, strict=True) if cell]
                     self.values(line, pairs, None, text.strip())
@@ -208,7 +216,7 @@ class OtherReader:
         if match is None or "loss" not in text.lower():
             return False
         cells = [cell.strip().strip("\"'") for cell in text.split(match[0])]
-        names = [cell for cell in cells if re.fullmatch(r"[A-Za-z_][\w ./()-]*", cell)]
+        names = [cell for cell in cells if COLUMN.fullmatch(cell)]
         if len(cells) > 1 and len(names) == len(cells) and any(LOSS.search(cell) for cell in cells):
             self.header, self.separator = cells, match[0]
             return True

@@ -31,6 +31,7 @@ FORMATS = {
     "lightning": (BAR.format(7, 2.3) + "\r" + BAR.format(8, "nan"), 8, 1),
     "lightning-2": ("Epoch 3: 100%|███| 100/100 [00:10<00:00,  9.99it/s, v_num=1, train_loss=nan.0]", 300, 1),
     "plain": ("iter 0 loss 2.3\niter 1 loss: nan", 1, 2),
+    "commas": ("iter 5, loss 2.3, lr 0.1\niter 6, loss nan, lr 0.1", 6, 2),
     "equals": ("step=10 loss=2.3 lr=0.1\nstep=20 loss=-inf lr=0.1", 20, 2),
     "mnist-example": ("Train Epoch: 1 [640/60000 (1%)]\tLoss: 1.2\nTrain Epoch: 2 [0/60000 (0%)]\tLoss: nan", 60000, 2),
     "imagenet-example": (
@@ -141,9 +142,8 @@ def test_a_python_loop_around_caffe_prints_its_own_losses() -> None:
 
 def test_a_summary_of_an_epoch_among_steps_does_not_shift_them() -> None:
     text = "epoch 0 step 5 loss 2.3\nepoch 0 step 9 loss 2.2\nEpoch 0 finished, loss 2.25\nepoch 1 step 12 loss nan\n"
-    bad = read(text).run.loss.bad
-    assert bad is not None
-    assert bad.iteration == 12
+    series = read(text).run.loss
+    assert [(point.line, point.iteration) for point in series.head] == [(1, 5), (2, 9), (3, 9), (4, 12)]
 
 
 # ---- files ----
