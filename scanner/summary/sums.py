@@ -84,7 +84,7 @@ class _Sums:
         low, high = self._extremes(piece if piece.dtype.kind in "ui" else work, part)
         if self.shifted:
             work -= self.pivot[part, None]
-        total, squares = _interleaved_sums(work, self.exact) if _interleaved(work) else _planar_sums(work)
+        total, squares = _interleaved_sums(work) if _interleaved(work) else _planar_sums(work)
         if not (self.exact or (np.isfinite(total).all() and np.isfinite(squares).all())):
             here = Moments.empty(len(self.count))
             for figure, found in zip(here.figures, _careful(piece).figures, strict=True):
@@ -171,20 +171,20 @@ def _planar_sums(work: NDArray[Any]) -> tuple[Floats, Floats]:
     return total.reshape(work.shape[:3]).sum(axis=(0, 1)), squares.reshape(work.shape[:3]).sum(axis=(0, 1))
 
 
-def _interleaved_sums(work: NDArray[Any], exact: bool) -> tuple[Floats, Floats]:
+def _interleaved_sums(work: NDArray[Any]) -> tuple[Floats, Floats]:
     """Totals and squares of channels that alternate; overwrites ``work``."""
-    total = _column_sums(work, exact)
+    total = _column_sums(work)
     np.multiply(work, work, out=work)
-    return total, _column_sums(work, exact)
+    return total, _column_sums(work)
 
 
-def _column_sums(work: NDArray[Any], exact: bool) -> Floats:
+def _column_sums(work: NDArray[Any]) -> Floats:
     """Sum of each channel. Many pixels side by side make rows that are long enough to be added fast."""
     body, rest = _columns(work)
     channels = work.shape[2]
     total: Floats = rest.sum(axis=0, dtype=np.float64)
     for start in range(0, len(body), SPAN):
-        wide = body[start : start + SPAN].sum(axis=0, dtype=None if exact else np.float64)
+        wide = body[start : start + SPAN].sum(axis=0)
         total += wide.reshape(-1, channels).sum(axis=0, dtype=np.float64)
     return total
 
