@@ -85,8 +85,8 @@ def join(net: Net, state: State) -> Graph:
         for place, name in enumerate(layer.tops):
             in_place = place < len(layer.bottoms) and layer.bottoms[place] == name
             if name in blobs and not in_place:
-                first = blobs[name].producer
-                graph.findings.append(second_producer(layer, place, name, first))
+                if not net.conditional:
+                    graph.findings.append(second_producer(layer, place, name, blobs[name].producer))
                 node.sound = False
             blobs[name] = Blob(name, node, place)
             node.tops.append(blobs[name])

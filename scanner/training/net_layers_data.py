@@ -32,9 +32,9 @@ def check_data(node: Node, scope: Scope) -> Iterator[Finding]:
     layer = node.layer
     if layer.type in SOURCED:
         yield from check_start(layer)
+        yield from check_ignored(layer)
     if layer.type == "Data":
         yield from check_backend(layer, scope)
-        yield from check_ignored(layer)
     if layer.type == "HDF5Data":
         yield from check_hdf5(layer, scope)
     if layer.type == "ImageData":
@@ -108,17 +108,17 @@ def store_at(path: Path | None) -> str | None:
 
 
 def check_ignored(layer: Layer) -> Iterator[Finding]:
-    """Fields of a Data layer that do nothing."""
+    """Fields of data parameters that do nothing."""
     if not layer.old:
         for entry in moved_fields(layer):
             yield ignored(
                 layer,
-                f"{entry.name} in data_param does nothing in a new-style layer",
+                f"{entry.name} in {PARAMS[layer.type]} does nothing in a new-style layer",
                 entry.line,
                 f"transform_param {{ {entry.name}: {entry.scalar} }}",
             )
     param = layer.param("data_param")
-    if whole(param, "rand_skip") > 0:
+    if layer.type == "Data" and whole(param, "rand_skip") > 0:
         yield ignored(layer, "rand_skip does nothing any more", param.line_of("rand_skip"), "take rand_skip out")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..finding import Finding, Severity
 from .binaryproto import UnreadBlob
 from .net_graph import Node
-from .net_refusal import Refusal
+from .net_refusal import Refusal, count
 from .net_rules import NetInfogain, NetLabelRange, NetLossInput, NetLossWeight, NetTargetRange
 from .net_scope import Scope
 from .net_shapes_loss import classes_of
@@ -19,6 +19,9 @@ from .net_tables import CLASS_LOSSES
 
 LARGE_WEIGHT = 100.0
 """A loss weight from which on it is a factor of the learning rate that nobody means."""
+
+MANY = 100
+"""Predictions from which on their sum in place of their mean is told."""
 
 LARGE_GAIN = 100.0
 """The same for a row of an Infogain matrix."""
@@ -197,6 +200,60 @@ def check_labels(node: Node, scope: Scope) -> Iterator[Finding]:
         )
 
 
+def check_class_count(node: Node, scope: Scope) -> Iterator[Finding]:
+    """The classes of the loss against those of the data, where the caller knows them and there is one such loss."""
+    limit, wanted = classes(node), scope.facts.num_classes
+    losses = [other for other in scope.graph.nodes if other.layer.type in CLASS_LOSSES]
+    if limit is None or wanted is None or len(losses) > 1 or limit == wanted:
+        return
+    few = limit < wanted
+    yield NetLabelRange.finding(
+        f"layer {node.layer.name} sees {limit} classes, the data have {wanted}"
+        f"{': Caffe reads memory behind the scores' if few else ''}",
+        output_line(node),
+        severity=Severity.ERROR if few else Severity.INFO,
+        cause="input-data" if few else None,
+        remedy=f"num_output: {wanted}",
+        layer=node.layer.name,
+        classes=limit,
+    )
+
+
+def check_normalisation(node: Node, scope: Scope) -> Iterator[Finding]:
+    """Losses that are summed over many predictions in place of their mean: the factor is one of the learning rate."""
+    layer = node.layer
+    param = layer.param("loss_param")
+    if layer.type == "InfogainLoss" and "normalize" in param:
+        yield NetLossInput.finding(
+            f"layer {layer.name}: the InfogainLoss of Caffe 1.0 and newer stops at normalize",
+            param.line_of("normalize"),
+            cause="aborted",
+            remedy="normalization: VALID",
+            layer=layer.name,
+        )
+    mode = param.enum("normalization", ("FULL", "VALID", "BATCH_SIZE", "NONE"), "VALID")
+    if "normalization" not in param and "normalize" in param:
+        mode = "VALID" if param.boolean("normalize") else "BATCH_SIZE"
+    scores, limit = node.shape(0), classes(node)
+    if layer.type not in ("SoftmaxWithLoss", "InfogainLoss") or mode in ("FULL", "VALID") or not scores or not limit:
+        return
+    total, batch = count(scores), scores[0]
+    if total is None or not batch:
+        return
+    summed = total // limit // (batch if mode == "BATCH_SIZE" else 1)
+    if summed >= MANY:
+        name = "normalization" if "normalization" in param else "normalize"
+        yield NetLossWeight.finding(
+            f"layer {layer.name}: {name} sums the loss over {summed} predictions, which multiplies every gradient, and "
+            f"so the learning rate, by {summed}",
+            param.line_of(name),
+            severity=Severity.INFO,
+            cause="gradient-explosion",
+            remedy="normalization: VALID",
+            layer=layer.name,
+        )
+
+
 def bounds(
     low: float | None, high: float | None, values: frozenset[float] | None, skipped: int | None
 ) -> tuple[float | None, float | None]:
@@ -335,8 +392,10 @@ def matrix_finding(
 def check_loss(node: Node, scope: Scope) -> Iterator[Finding]:
     """Everything about one loss."""
     yield from check_loss_input(node, scope)
+    yield from check_normalisation(node, scope)
     if node.layer.type in CLASS_LOSSES:
-        yield from check_labels(node, scope)
+        found = list(check_labels(node, scope))
+        yield from found or check_class_count(node, scope)
     if node.layer.type == "SigmoidCrossEntropyLoss":
         yield from check_targets(node, scope)
     if node.layer.type == "InfogainLoss":

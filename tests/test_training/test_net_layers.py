@@ -134,6 +134,58 @@ def test_labels_are_held_against_the_outputs() -> None:
     assert labels(0, 11, 255, ignored="ignore_label: 255") == [("e", "net-label-range", 4)]
 
 
+def test_the_number_of_classes_is_held_against_the_outputs() -> None:
+    text = DATA + SCORES.replace("BOTTOM", "data") + LOSS.replace("BOTTOM", "scores")
+    found = {count: brief(check_net(parse(text), DataFacts(num_classes=count))) for count in (9, 10, 11)}
+    assert found == {9: [("i", "net-label-range", 4)], 10: [], 11: [("e", "net-label-range", 4)]}
+
+
+@pytest.mark.parametrize(("size", "grave"), [(7, True), (6, True), (8, False)])
+def test_a_kernel_that_leaves_no_output_is_found_where_it_stands(size: int, grave: bool) -> None:
+    facts = DataFacts.of_shapes({"data": (3, size, size)})
+    for param in ("Pooling", "Convolution"):
+        body = (
+            "pooling_param { kernel_size: 8 }"
+            if param == "Pooling"
+            else ('convolution_param { num_output: 2 kernel_size: 8 weight_filler { type: "msra" } }')
+        )
+        findings = check_net(parse(DATA + middle(param, body, "data")), facts)
+        assert [one for one in brief(findings) if one[1] == "net-shape"] == [("e", "net-shape", 4)] * grave
+
+
+def test_a_summed_loss_is_told_with_its_factor() -> None:
+    net = """layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 5 dim: 20 dim: 10 } } }
+layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 1 dim: 20 dim: 10 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "data" bottom: "label"
+  loss_param { WHAT } }
+"""
+    found = {
+        what: [one.message.split("by ")[-1] for one in check_net(parse(net.replace("WHAT", what)))]
+        for what in ("", "normalize: true", "normalize: false", "normalization: NONE", "normalization: FULL")
+    }
+    assert found == {
+        "": [],
+        "normalize: true": [],
+        "normalize: false": ["200"],
+        "normalization: NONE": ["800"],
+        "normalization: FULL": [],
+    }
+
+
+def test_stages_that_exclude_each_other_are_not_taken_together() -> None:
+    data = DATA.replace("} }", '} exclude { stage: "STAGE" } }')
+    both = data.replace("STAGE", "hdf5") + data.replace("STAGE", "lmdb")
+    text = both + SCORES.replace("BOTTOM", "data") + LOSS.replace("BOTTOM", "scores")
+    assert check_net(parse(text)) == []
+
+
+def test_old_transformations_of_images_do_nothing_in_new_layers() -> None:
+    text = """layer { name: "data" type: "ImageData" top: "data" top: "label"
+  image_data_param { source: "list.txt" batch_size: 4 crop_size: 9 rand_skip: 3 } }
+"""
+    assert brief(check_net(parse(text))) == [("w", "net-ignored-field", 2)]
+
+
 def test_sources_are_listed_with_what_a_scan_needs() -> None:
     text = (FIXTURES / "clean" / "both-phases.prototxt").read_text()
     train, test = data_sources(read_net(parse(text)))
