@@ -22,8 +22,8 @@ from .worker import SourceRef, open_source
 Ask = Callable[..., Any]
 """Calls a function in a worker."""
 
-FIRST_PARTITIONS = 4
-"""Partitions that are asked for a first sample."""
+FIRST_PARTITIONS, FIRST_RECORDS = 4, 64
+"""Partitions that are asked for first samples, and records of a batch that are looked at for them."""
 
 
 def settled_plan(ask: Ask, plan: Plan) -> Plan:
@@ -74,7 +74,8 @@ def trained(ask: Ask, plan: Plan) -> Curve | None:
 
 def settle_source(source: SourceRef, layout: Layout, options: Options, partitions: list[Partition]) -> Options:
     """The options with the probe's task settled. Runs in a worker."""
-    return settle(decoded(source, layout, partitions), options, layout.traits.caffe, isinstance(layout, RowLayout))
+    first = decoded(source, layout, partitions, FIRST_RECORDS)
+    return settle(first, options, layout.traits.caffe, isinstance(layout, RowLayout))
 
 
 def train_source(source: SourceRef, layout: Layout, options: Options, partitions: list[Partition]) -> Curve:
@@ -83,13 +84,17 @@ def train_source(source: SourceRef, layout: Layout, options: Options, partitions
     return train(batches, options, layout.traits.caffe, isinstance(layout, RowLayout))
 
 
-def decoded(source: SourceRef, layout: Layout, partitions: list[Partition]) -> Iterator[SampleBatch]:
-    """The samples of some partitions, in order."""
+def decoded(
+    source: SourceRef, layout: Layout, partitions: list[Partition], most: int | None = None
+) -> Iterator[SampleBatch]:
+    """The samples of some partitions, in order; with ``most`` only so many of each batch."""
     store = open_source(source)
     for partition in partitions:
         reading(0, 0, 0)
         for part in store.read(partition):
             if isinstance(part, (RecordBatch, RowBatch)) and len(part):
+                if most is not None:
+                    part = part.take(slice(0, most))
                 decoding(part.positions, int(part.positions[0]), int(part.positions[-1]) + 1, 0, 0)
                 for piece in _pieces(layout, part):
                     samples = _decode(layout, piece)

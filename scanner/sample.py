@@ -112,6 +112,9 @@ class ImageFacts:
         Statistics in the decoder's channel order (RGB), ``None`` where not all pixels could be decoded.
     orientation
         EXIF orientation 1..8, 1 where there is none.
+    scaled
+        The image at 1/8 of its size, ``(height, width, 1 or 3)`` in the decoder's channel order, where looking at it
+        took decoding it so and a network will be shown it; else ``None``.
     """
 
     format: str | None
@@ -122,6 +125,7 @@ class ImageFacts:
     orientation: int = 1
     faults: tuple[Fault, ...] = ()
     sums: ChannelSums | None = None
+    scaled: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import simplejpeg
@@ -43,14 +43,16 @@ def inspect_jpeg(data: memoryview, options: Options) -> ImageFacts:
     refused = _refused(found, options)
     if refused is not None:
         return _facts(found, [refused], None)
-    if sums_wanted(data, options) or not _scaled_is_sound(data, found):
+    scaled = None if sums_wanted(data, options) else _sound_scaled(data, found)
+    if scaled is None:
         sums, faults = _decode(data, found, options)
     else:
         sums, faults = _judged(data, found, ChannelSums.left_out(_SPACES[found.components][2]))
     if sums is not None and not any(fault.rule in ("image-corrupt", "image-truncated") for fault in faults):
         faults += _behind_the_end(data, found)
         faults += pixel_faults(sums, found.orientation)
-    return _facts(found, faults, sums)
+    facts = _facts(found, faults, sums)
+    return facts if scaled is None or options.probe is None else replace(facts, scaled=scaled)
 
 
 def _facts(found: JpegStructure, faults: list[Fault], sums: ChannelSums | None) -> ImageFacts:
@@ -124,25 +126,26 @@ def _strict(data: memoryview | bytes, found: JpegStructure) -> _Decoded:
     return _Decoded(pixels, complaint)
 
 
-def _scaled_is_sound(data: memoryview, found: JpegStructure) -> bool:
-    """Whether decoding at 1/8 of the size has no complaint, and shows that no colour channel has a single value.
+def _sound_scaled(data: memoryview, found: JpegStructure) -> NDArray[np.uint8] | None:
+    """The image at 1/8 of its size, if that decodes without complaint and shows that no colour has a single value.
 
     All of the data is decoded for that but the last step from coefficients to pixels, which can't fail: what a
     decode at full size complains about, this one does, in a half to a third of the time. What it says isn't used:
     a full decode says it again, knowing how far the pixels come.
     """
     if found.components not in _SPACES or min(found.width, found.height) < _LEAST_SCALED:
-        return False
+        return None
     space, _, channels = _SPACES[found.components]
     shape = (-(-found.height // 8), -(-found.width // 8), 1 if space == "GRAY" else 4)
     pixels = np.empty(shape, np.uint8)
     try:
         simplejpeg.decode_jpeg(data, space, min_height=1, min_width=1, min_factor=8, buffer=pixels)
     except ValueError:
-        return False
+        return None
     inner = pixels[:-_MARGIN, :-_MARGIN, : colour_channels(channels)]
     few = inner[::8, ::8]  # these settle it for almost all images
-    return any(bool((np.ptp(part, axis=(0, 1)) > _CLEARLY).all()) for part in (few, inner))
+    settled = any(bool((np.ptp(part, axis=(0, 1)) > _CLEARLY).all()) for part in (few, inner))
+    return pixels[:, :, : colour_channels(pixels.shape[2])] if settled else None
 
 
 def _decode(data: memoryview, found: JpegStructure, options: Options) -> tuple[ChannelSums | None, list[Fault]]:

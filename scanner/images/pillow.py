@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from tempfile import TemporaryFile
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..options import Options
 from ..sample import ChannelSums, Fault
-from .pixels import expanded, extremes_settle, sums_of_image, sums_wanted
+from .pixels import expanded, extremes_settle, glimpse, sums_of_image, sums_wanted
 from .remarks import image_fault, too_large
 
 _ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>")
@@ -39,6 +41,8 @@ class Picture:
     """What libtiff printed while Pillow went on: damage to the pixels, not a remark."""
     strips_end: int = 0
     """TIFF: where the last strip or tile of the first page ends, by its own directory."""
+    scaled: NDArray[np.uint8] | None = None
+    """See `ImageFacts.scaled`."""
 
     @property
     def oddities(self) -> list[Fault]:
@@ -128,6 +132,8 @@ def _read(image: Image.Image, options: Options, picture: Picture, summed: bool) 
         if number == 0:
             plain = expanded(image)
             picture.channels = len(plain.getbands())
+            if options.probe is not None:
+                picture.scaled = glimpse(plain)
             if summed or not extremes_settle(plain):
                 picture.sums = sums_of_image(plain)
             else:

@@ -77,6 +77,7 @@ def _facts(format_name: str, picture: pillow.Picture, faults: list[Fault]) -> Im
         picture.orientation,
         tuple(faults),
         picture.sums,
+        picture.scaled,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import deflate
 import numpy as np
@@ -14,13 +15,14 @@ from PIL import Image
 from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts
 from .exif import orientation
-from .pixels import colour_channels, expanded, sums_of_image, sums_wanted
+from .pixels import colour_channels, expanded, glimpse, sums_of_image, sums_wanted
 from .png_chunks import Chunks, Header, walk_chunks
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
 
 _END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 _MOST_INFLATION = 1032  # DEFLATE can't give more bytes than that for one
 _MOST_STORED = 65535
+_UPPER_PART = 4
 
 # (bits, colour type) to: Pillow's mode, its name for the packed samples, channels counted.
 _MODES = {
@@ -53,34 +55,38 @@ def inspect_png(data: memoryview, options: Options) -> ImageFacts:
     if mode == "P" and found.transparency is not None:
         channels = 4
     turn = orientation(found.exif)
-    sums, faults = _pixels(data, found, header, options)
+    sums, faults, scaled = _pixels(data, found, header, options)
     if sums is not None:
         faults += _behind_the_end(data, found)
         faults += pixel_faults(sums, turn)
-    return ImageFacts("PNG", header.width, header.height, channels, mode, turn, tuple(faults), sums)
+    return ImageFacts("PNG", header.width, header.height, channels, mode, turn, tuple(faults), sums, scaled)
 
 
-def _pixels(
-    data: memoryview, found: Chunks, header: Header, options: Options
-) -> tuple[ChannelSums | None, list[Fault]]:
+_Looked = tuple[ChannelSums | None, list[Fault], NDArray[np.uint8] | None]
+"""Sums of the pixels, faults, and a few pixels for a network."""
+
+
+def _pixels(data: memoryview, found: Chunks, header: Header, options: Options) -> _Looked:
     """Sums of the pixels where all is well, else the one fault that explains the damage."""
     refused = too_large(header.width, header.height, options, 1 + len(found.frames))
     if refused is not None:
-        return None, [refused]
+        return None, [refused], None
     damage = _structure_damage(data, found, header)
     if damage is not None:
-        return None, [damage]
+        return None, [damage], None
     raw = _inflate(found.image, header.passes())
     if isinstance(raw, Fault):
-        return None, [raw]
+        return None, [raw], None
     for number, (width, height, parts) in enumerate(found.frames, 1):
         inside = 0 < width <= header.width and 0 < height <= header.height
         frame = _inflate(parts, header.passes(width, height)) if inside else b""
         if isinstance(frame, Fault) or not inside:
-            return None, [image_fault("image-corrupt", f"frame {number} of the animation is damaged")]
+            return None, [image_fault("image-corrupt", f"frame {number} of the animation is damaged")], None
     if not sums_wanted(data, options) and _rows_settle(header, raw):
-        return ChannelSums.left_out(_MODES[header.depth, header.colour][2]), []
-    return sums_of_image(expanded(_picture(found, header, raw))), []
+        scaled = None if options.probe is None else glimpse(_upper_part(found, header, raw))
+        return ChannelSums.left_out(_MODES[header.depth, header.colour][2]), [], scaled
+    image = expanded(_picture(found, header, raw))
+    return sums_of_image(image), [], None if options.probe is None else glimpse(image)
 
 
 def _structure_damage(data: memoryview, found: Chunks, header: Header) -> Fault | None:
@@ -219,6 +225,13 @@ def _picture(found: Chunks, header: Header, raw: bytearray) -> Image.Image:
         if found.transparency is not None:
             image.info["transparency"] = bytes(found.transparency)
     return image
+
+
+def _upper_part(found: Chunks, header: Header, raw: bytearray) -> Image.Image:
+    """The upper rows of an image that is not interlaced: undoing the filters of all would cost what was saved."""
+    height = -(-header.height // _UPPER_PART)
+    row_bytes = len(raw) // header.height
+    return _picture(found, replace(header, height=height), raw[: row_bytes * height])
 
 
 def _stored(raw: bytearray) -> bytes:

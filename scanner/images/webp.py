@@ -40,7 +40,8 @@ def inspect_webp(data: memoryview, options: Options) -> ImageFacts:
         if len(tail):
             faults.append(trailing_data("WebP", len(tail), end, describe_tail(tail)))
         faults += pixel_faults(sums, turn)
-    return ImageFacts("WEBP", picture.width, picture.height, picture.channels, picture.mode, turn, tuple(faults), sums)
+    size = (picture.width, picture.height, picture.channels)
+    return ImageFacts("WEBP", *size, picture.mode, turn, tuple(faults), sums, picture.scaled)
 
 
 def _walk(data: memoryview, end: int) -> tuple[Fault | None, bytes]:

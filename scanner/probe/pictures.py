@@ -31,8 +31,11 @@ def thumbnail(data: memoryview, facts: ImageFacts, side: int, crop: int | None, 
     assert facts.height is not None
     if crop is not None and min(facts.width, facts.height) < crop:
         raise Unfit(f"the crop of {crop} is larger than the image, {facts.width}x{facts.height}")
-    wanted = side if crop is None else -(-side * max(facts.width, facts.height) // crop)
-    pixels = _decoded(data, facts, wanted, bgr)
+    if facts.scaled is not None and facts.channels in (1, 3):
+        pixels = facts.scaled[:, :, ::-1] if bgr else facts.scaled
+    else:
+        wanted = side if crop is None else -(-side * max(facts.width, facts.height) // crop)
+        pixels = _decoded(data, facts, wanted, bgr)
     height, width = pixels.shape[:2]
     rows, columns = (
         _spread(actual, shown, side, crop) for actual, shown in ((facts.height, height), (facts.width, width))
