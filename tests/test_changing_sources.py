@@ -16,7 +16,7 @@ import lmdb
 import numpy as np
 import plyvel
 import pytest
-from tests.killers import Killer, write_records
+from tests.killers import LABELS, Killer, write_records
 from tests.test_containment import cut, plan_of
 
 from datascan.backends import open_store
@@ -77,9 +77,10 @@ def test_a_writer_leaves_a_snapshot_or_a_set_in_use(set_of_records: Path, crew: 
             assert not report.tracebacks
             assert report.coverage.complete == (not rules)
             if not rules:
-                assert sum(report.statistics["labels"].values()) <= 1000
+                assert sum(report.statistics["labels"].values()) == report.coverage.seen
                 assert report.coverage.seen == plan.facts.records_claimed
-            assert all(count == 1 for count in report.statistics.get("labels", {}).values())
+            most = RECORDS // LABELS  # the records of one label: more would be records scanned twice
+            assert all(count <= most for count in report.statistics.get("labels", {}).values())
             outcomes.append(bool(rules))
     if pause_s == 0.0:
         assert any(outcomes), "the writer never got ahead of the scan: this test tests nothing"

@@ -162,7 +162,7 @@ def test_an_interrupted_crew_is_good_for_another_scan(tmp_path: Path) -> None:
 
         report = scan_plan(plan, crew, Clock(), progress=interrupt)
         assert report.exit_code == 130
-        assert 0 < report.coverage.seen < 300
+        assert report.coverage.seen < 300
         assert crew.call(os.getpid) != os.getpid()
 
 
