@@ -80,8 +80,9 @@ def settle_source(source: SourceRef, layout: Layout, options: Options, partition
 
 def train_source(source: SourceRef, layout: Layout, options: Options, partitions: list[Partition]) -> Curve:
     """The losses of training on the source's first batches. Runs in a worker."""
-    batches = decoded(source, layout, partitions)
-    return train(batches, options, layout.traits.caffe, isinstance(layout, RowLayout))
+    return train(
+        lambda: decoded(source, layout, partitions), options, layout.traits.caffe, isinstance(layout, RowLayout)
+    )
 
 
 def decoded(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import params
+from .probe_params import given_without_probe, probe_options
 from .session import Session
 
 EXAMPLES = """
@@ -129,6 +130,18 @@ Exit codes:
     "Faults are looked for in every image.",
 )
 @click.option(
+    "--follow-external",
+    is_flag=True,
+    help="HDF5: read links, raw data and virtual datasets that lead to regular files in the folder tree around the "
+    "file too; without it they are named and not followed.",
+)
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Run every record through a small network as well; its options are those of datascan probe.",
+)
+@probe_options(hidden=True)
+@click.option(
     "-j",
     "--jobs",
     metavar="N",
@@ -184,6 +197,9 @@ def check(session: Session, /, sources: tuple[str, ...], **given: Any) -> int:
     from ..interrupt import uninterrupted
     from ..supervisor import Limits
 
+    stray = None if given["probe"] else given_without_probe(click.get_current_context())
+    if stray is not None:
+        raise click.UsageError(f"{stray} is about a network; give --probe as well")
     with uninterrupted():
         check_limits(given["timeout"], given["max_memory"])
         with Crew(given["jobs"], Limits(given["timeout"], given["max_memory"])) as crew:

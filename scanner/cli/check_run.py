@@ -19,6 +19,7 @@ from ..render import RENDERERS, Style
 from ..report import Coverage, Report, SourceInfo, SourceReport
 from .names import check_layout, check_names, names_of
 from .outputs import Output, OutputFile, parse_outputs, refuse_sources
+from .probe_params import probe_fields
 from .session import CannotWrite, Session
 from .terminal import WIDEST, stdout_style
 
@@ -90,6 +91,8 @@ def option_fields(given: Mapping[str, Any]) -> OptionFields:
         "limit": given["limit"],
         "sample": given["sample"],
         "statistics": given["statistics"],
+        "follow_external": given["follow_external"],
+        "probe": probe_fields(given) if given["probe"] else None,
     }
 
 

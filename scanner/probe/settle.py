@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..options import Options, ProbeTask
+from ...backends.errors import UsageError
+from ..options import Options, ProbeOptions, ProbeTask
 from ..sample import SampleBatch
 from .canary import CANARIES, Model, masked_by
 from .fitting import Unfit
@@ -34,6 +35,7 @@ def settle(batches: Iterator[SampleBatch], options: Options, caffe: bool, hdf5: 
     assert probe is not None
     spoilt = Preprocessing(probe).wrong() or ""
     task: ProbeTask | None = None
+    reasons: list[str] = []
     for _, samples in zip(range(LOOKED_AT), batches, strict=False):
         if task is None or not task.labelled:
             task = choose_task(label_block(samples), probe.loss, probe.outputs, options.num_classes)
@@ -44,13 +46,16 @@ def settle(batches: Iterator[SampleBatch], options: Options, caffe: bool, hdf5: 
             try:
                 fitted, model, own = prober.model_for(block, labels)
                 prober.prepare(block, fitted)
-            except Unfit:
-                continue  # said of each record
+            except Unfit as exc:
+                reasons.append(str(exc))  # said of each record, if others fit
+                continue
             lines = tuple((line.name, line.kind, line.shape, line.parameters) for line in model.summary())
             known = replace(
                 own, network=prober.describe(fitted), layers=lines, masked=_masked(model, own), spoilt=spoilt
             )
             return replace(options, probe=replace(probe, task=known))
+    if reasons and (probe != ProbeOptions() or options.crop is not None):
+        raise UsageError(f"the probe can't run: {reasons[0]}")
     if task is None:
         task = choose_task(None, probe.loss, probe.outputs, options.num_classes)
         options = replace(options, probe=replace(probe, task=replace(task, spoilt=spoilt)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..printable import clip, fill, pad, printable, width
 from .numbers import counted, real, share
+from .probe import probe_lines
 from .style import Style
 
 BARS_SHOWN = 10
@@ -26,6 +27,7 @@ def statistics_lines(statistics: Mapping[str, Any], style: Style) -> Iterator[st
         tally_lines("formats", statistics.get("formats"), style),
         tally_lines("values", statistics.get("value_kinds"), style),
         channel_lines(statistics.get("channels"), statistics.get("channels_of"), style),
+        probe_lines(statistics.get("probe"), style),
     )
     for lines in parts:
         first = next(lines, None)

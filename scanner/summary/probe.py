@@ -157,6 +157,7 @@ class ProbeSummary:
         if task is not None:
             found["loss_function"] = task.loss
             found["labelled"] = task.labelled
+            found["network"] = task.network
             found["masks"] = list(task.masked)
             found["layers"] = [
                 {"name": name, "kind": kind, "shape": list(shape), "parameters": parameters}

@@ -1,0 +1,118 @@
+"""``datascan probe``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import params
+from .probe_params import probe_options
+from .session import Session
+
+EXAMPLES = """
+\b
+Examples:
+  datascan probe train_lmdb --batch-size 64 --crop 224 --mean-value 104,117,123
+  datascan probe train_lmdb --scale 0.00390625 --train-steps 100 --rate 0.1
+  datascan probe sequences.h5 --net lstm --num-units 128
+  datascan probe train.h5 --dtype float16
+  datascan probe train_lmdb --onnx model.onnx
+
+\b
+Exit codes are those of datascan check.
+"""
+
+DEFAULT_RULES = "store,record-undecodable,record-empty,record-size-mismatch,image-undecodable,image-truncated,probe"
+"""What a network can't be fed is reported; the rest is the business of ``check``."""
+
+
+@click.command(epilog=EXAMPLES, short_help="Run every record through a small network: is the loss finite?")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=params.paths)
+@params.backend_option
+@params.database_option
+@params.layout_option
+@probe_options()
+@click.option(
+    "--batch-size",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Records in a training batch: findings name the batch that meets the record.  [default: 64]",
+)
+@click.option("--crop", metavar="N", type=click.IntRange(1), help="Side of the training crop; the middle is taken.")
+@click.option("--num-classes", metavar="N", type=click.IntRange(1), help="Labels must be below N.")
+@click.option(
+    "--ignore-label",
+    "ignore_labels",
+    metavar="N",
+    type=int,
+    multiple=True,
+    help="A label value that the training skips; repeatable.",
+)
+@click.option(
+    "--select",
+    metavar="NAMES",
+    multiple=True,
+    callback=params.names,
+    help="Rules or families to report; a comma list, repeatable.  [default: probe, and what can't be decoded]",
+)
+@click.option(
+    "--max-findings",
+    metavar="N",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="Findings kept for each rule; the rest is counted.",
+)
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Only the first N records; the report says that it is incomplete.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Worker processes; the report is the same for any number.  [default: one for each core]",
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    callback=params.number,
+    help="A record that takes longer is reported, and the scan goes on behind it.",
+)
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    default="4G",
+    show_default=True,
+    callback=params.size_bytes,
+    help="A record whose reader takes more memory is reported (512M, 2G, none).",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    metavar="FORMAT[=FILE]",
+    multiple=True,
+    help="text or json, to a file or to standard output; repeatable.  [default: text]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="No summary, no progress, and nothing of sources that passed.")
+@click.option("--no-progress", is_flag=True, help="Show no progress.")
+@params.colour_option
+@params.debug_option
+@click.pass_obj
+def probe(session: Session, /, sources: tuple[str, ...], **given: Any) -> int:
+    """Run every record through a small network, and name those that make the loss, or a value on the way, not finite.
+
+    The network is chosen by the shape of the samples, its loss by the labels; both are shown before it runs, with the
+    number of parameters of each layer. Batches are those of training that reads in store order.
+    """
+    from .probe_run import run_probe
+
+    return run_probe(session, sources, given)
