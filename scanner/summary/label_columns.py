@@ -192,6 +192,8 @@ class ScalarColumn(LabelColumn):
         if finite == 0 or self.integral < CONVENTION * finite or self.counts.overflowed:
             return "targets"
         labels, sizes = self.counts.items()
+        if finite - self.integral >= max(2, self.integral - sizes.max()):
+            return "targets"  # a measure that is mostly zero: rain, claims, sizes of lesions
         few = (1 - CONVENTION) * finite
         if labels.tolist() == [-1] and self.integral == finite:
             return "unlabelled"

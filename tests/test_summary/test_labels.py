@@ -45,8 +45,11 @@ def almost(n: int, usual: float, other: float, share: float) -> NDArray[np.float
     ("labels", "kind"),
     [
         (np.arange(60) % 5, "classes"),
-        (almost(100, 1, 0.5, 0.05), "classes"),
-        (almost(100, 1, 0.5, 0.06), "targets"),
+        (np.r_[np.arange(95) % 5, np.full(5, 0.5)], "classes"),
+        (np.r_[np.arange(94) % 5, np.full(6, 0.5)], "targets"),
+        (almost(100, 0, 1, 0.04) + almost(100, 0, 0.5, 0.01), "classes"),
+        (np.r_[np.zeros(95), np.linspace(0.3, 7, 5)], "targets"),
+        (np.r_[np.zeros(195), 1, 2, np.linspace(0.3, 6.9, 3)], "targets"),
         (np.arange(30), "classes"),
         (np.arange(30) * 1000, "targets"),
         (np.array([7, 300, 5000]), "classes"),
