@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from .base import Rule
 
 MAJORITY = 0.95
 """Share of the set that makes one number of channels the rule and every other an exception."""
+
+_MASK = re.compile("mask|segm|annotation", re.IGNORECASE)
 
 _CHANNEL_NAMES = {1: "grey", 2: "grey with alpha", 3: "colour", 4: "alpha or CMYK"}
 
@@ -105,7 +108,8 @@ class ImageTrailingData(Rule):
 class ImageConstant(Rule):
     """
     ## What it does
-    Reports images of a single colour, encoded or as uint8 and uint16 arrays.
+    Reports images of a single colour, encoded or as uint8 and uint16 arrays. Arrays whose name says that they are
+    masks or segmentations are left alone: all background is a valid answer.
 
     ## Why is this bad?
     A black or white image is most often a lost one: a "not available" placeholder, a failed crop, a buffer that
@@ -128,7 +132,7 @@ class ImageConstant(Rule):
         yield from sorted(found, key=lambda finding: -1 if finding.location.index is None else finding.location.index)
 
     def _arrays(self, samples: SampleBatch, block: ArrayBlock) -> Iterator[Finding]:
-        if block.values.dtype not in (np.uint8, np.uint16) or not _is_picture(block):
+        if block.values.dtype not in (np.uint8, np.uint16) or not _is_picture(block) or _MASK.search(block.name):
             return
         dataset = None if block.name == "data" else block.name
         for number in np.flatnonzero(_constant(block)).tolist():

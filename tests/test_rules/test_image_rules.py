@@ -149,6 +149,12 @@ def test_constant_arrays_of_a_dataset_name_it_and_keep_row_order() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["/mask", "/train/Masks", "/segmentation", "['mask']"])
+def test_a_mask_may_be_all_background(name: str) -> None:
+    block = ArrayBlock(name, np.arange(2), np.zeros((2, 4, 4), np.uint8), "HW")
+    assert run_rule(ImageConstant, records(2, arrays=[block])) == []
+
+
 # ---- channels ----
 
 
