@@ -185,7 +185,11 @@ def _are_images(strings: Sequence[Bytes]) -> bool:
 
 
 def _as_array(numbers: Sequence[int | float]) -> NDArray[Any] | None:
-    try:
-        return np.array(numbers, np.int64 if all(type(number) is int for number in numbers) else np.float64)
-    except OverflowError:
-        return None
+    """The numbers as int64, or as float64 if an integer is beyond it; ``None`` if one is beyond that too."""
+    exact = all(type(number) is int for number in numbers)
+    for dtype in (np.int64, np.float64) if exact else (np.float64,):
+        try:
+            return np.array(numbers, dtype)
+        except OverflowError:
+            continue
+    return None

@@ -149,6 +149,12 @@ def test_named_labels_are_found_and_other_integers_are_not() -> None:
     ]
 
 
+def test_a_label_beyond_64_bits_does_not_hide_the_others() -> None:
+    values = [pickle.dumps((image_bytes(i), 10**30 if i == 2 else i)) for i in range(4)]
+    (labels,) = decode(PickleRecords, values).labels
+    assert labels.values.tolist() == [0, 1, 1e30, 3]
+
+
 def test_two_integers_beside_an_image_are_no_label() -> None:
     assert decode(PickleRecords, [pickle.dumps((image_bytes(1), 3, 4))]).labels == []
 
