@@ -136,7 +136,7 @@ def is_datum(value: memoryview, start: int = 0, stop: int | None = None) -> bool
 
 def unreadable(row: int, message_type: str, error: WireError) -> Fault:
     """The fault of a value that is no message of this type, or not a whole one."""
-    return Fault(row, "record-undecodable", f"not a whole {message_type}: {error}", offset=error.offset)
+    return Fault(row, "record-undecodable", f"not a whole {message_type}: {error.reason}", offset=error.offset)
 
 
 def datum_fault(row: int, value: memoryview, datum: Datum) -> Fault | None:

@@ -80,7 +80,7 @@ def test_truncated_anywhere_is_one_finding_or_a_shorter_message() -> None:
     ("value", "rule", "message"),
     [
         (b"", "record-empty", "0 bytes"),
-        (PICTURE, "record-undecodable", "field 1 where the datum is expected (byte 0)"),
+        (PICTURE, "record-undecodable", "field 1 where the datum is expected"),
         (chunk(1, PICTURE) * 2, "record-undecodable", "a second datum"),
         (number(2, 0), "record-empty", "neither data nor float_data"),
         (chunk(1, raw_datum((1, 2, 2), b"abc", -1)), "record-size-mismatch", "3 of 4 bytes"),

@@ -156,7 +156,7 @@ PNG = image_bytes()
         (
             raw_datum((3, 32, 32), bytes(3072))[:1500],
             "record-undecodable",
-            "declares 3072 bytes, 1491 are left (byte 6)",
+            "declares 3072 bytes, 1491 are left",
         ),
         (dims(3, 32, 32) + number(5, 1), "record-empty", "neither data nor float_data"),
         (raw_datum((3, 32, 32), b""), "record-empty", "neither data nor float_data"),
@@ -175,7 +175,7 @@ PNG = image_bytes()
         ),
         (chunk(4, JPEG) + number(5, 1), "record-size-mismatch", "a whole JPEG image, but the encoded flag is lost"),
         (raw_datum((3, 8, 8), PNG), "record-size-mismatch", "it would be read as 3x8x8 pixels"),
-        (dims(1, 2, 2) + chunk(6, bytes(15)), "record-undecodable", "15 bytes, which is no multiple of 4 (byte 6)"),
+        (dims(1, 2, 2) + chunk(6, bytes(15)), "record-undecodable", "15 bytes, which is no multiple of 4"),
         (
             chunk(1, raw_datum((1, 2, 2), bytes(4))) + number(2, 0),
             "record-undecodable",
