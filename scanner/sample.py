@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -89,6 +90,7 @@ class ChannelSums:
     maximum: NDArray[np.float64]
 
     @classmethod
+    @cache
     def left_out(cls, channels: int) -> ChannelSums:
         """Sums over nothing, of an image in which every channel, alpha aside, is known to have several values."""
         nothing = np.zeros(channels)
