@@ -38,6 +38,7 @@ class OptionFields(TypedDict, total=False):
     limit: int | None
     sample: float | None
     statistics: Statistics
+    follow_external: bool
     probe: ProbeOptions | Mapping[str, Any] | bool | None
 
 
@@ -134,6 +135,37 @@ def check(
         if journal is not None and journal is not resume and report.finished:
             journal.finish()
         return report
+
+
+def preview_probe(
+    source: str,
+    options: Options,
+    crew: Crew,
+    *,
+    backend: str | None = None,
+    database: str | None = None,
+    layout: str | None = None,
+) -> dict[str, Any]:
+    """The network that a source's samples would go through, as the report's ``statistics.probe`` describes it.
+
+    Raises
+    ------
+    StoreError
+        The source could not be looked at.
+    UsageError
+        The network, the model or the preprocessing does not go with the source.
+    """
+    from .plan import Request, make_plan
+    from .probing import settled_plan
+    from .summary import ProbeSummary
+    from .supervisor import WorkerDied
+
+    try:
+        plan = crew.call(make_plan, Request(source, options, (), backend, database, layout))
+    except WorkerDied as death:
+        raise StoreError(f"opening {source} ends the reader: it {death.reason}") from death
+    found: dict[str, Any] = ProbeSummary(settled_plan(crew.call, plan).context.options).statistics()["probe"]
+    return found
 
 
 def check_limits(timeout_s: float, max_memory: int | None) -> None:
