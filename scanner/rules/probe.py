@@ -53,7 +53,7 @@ class ProbeNonFinite(ProbeRule):
     while the loss looks healthy.
 
     ## How to fix
-    Drop the record (`datascan rebuild`), or mask the value where the set is built. If the input was finite, the
+    Drop the record, or mask the value where the set is built. If the input was finite, the
     scale is to blame: look at the largest values, at the mean and scale that are applied, and at half precision.
     """
 
