@@ -46,11 +46,13 @@ class Backend:
     factory: str
     recognises: Callable[[Path], bool]
     databases: bool = False
+    references: bool = False
 
-    def open(self, path: Path, database: str | None) -> Store:
+    def open(self, path: Path, database: str | None, follow_external: bool) -> Store:
         """Open a path that this backend recognised, or that the user says is of its format."""
         factory = getattr(import_module(self.module, __package__), self.factory)
-        store: Store = factory(path, database) if self.databases else factory(path)
+        more = (database,) if self.databases else (follow_external,) if self.references else ()
+        store: Store = factory(path, *more)
         return store
 
 
@@ -59,12 +61,14 @@ BACKENDS: dict[str, Backend] = {
     for backend in (
         Backend("lmdb", ".lmdb_store", "LmdbStore", is_lmdb, databases=True),
         Backend("leveldb", ".leveldb_store", "LevelDbStore", is_leveldb),
-        Backend("hdf5", ".hdf5_open", "open_hdf5", lambda path: is_hdf5(path) or is_hdf5_list(path)),
+        Backend("hdf5", ".hdf5_open", "open_hdf5", lambda path: is_hdf5(path) or is_hdf5_list(path), references=True),
     )
 }
 
 
-def open_store(path: str | Path, backend: str | None = None, database: str | None = None) -> Store:
+def open_store(
+    path: str | Path, backend: str | None = None, database: str | None = None, follow_external: bool = False
+) -> Store:
     """Open the data set at a path, read-only.
 
     Parameters
@@ -73,6 +77,9 @@ def open_store(path: str | Path, backend: str | None = None, database: str | Non
         A name of `BACKENDS` where the format must not be guessed from the first bytes.
     database
         LMDB: the named sub-database to read instead of the root.
+    follow_external
+        HDF5: read what links, raw storage and virtual datasets refer to in other files, as far as these are regular
+        files in the folder tree around the file.
 
     Raises
     ------
@@ -88,7 +95,7 @@ def open_store(path: str | Path, backend: str | None = None, database: str | Non
     chosen = _named(backend) if backend is not None else _recognised(path)
     if database is not None and not chosen.databases:
         raise UsageError(f"{path}: {chosen.name} has no named databases; leave out --database")
-    return chosen.open(path, database)
+    return chosen.open(path, database, follow_external)
 
 
 def _named(backend: str) -> Backend:

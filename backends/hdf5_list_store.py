@@ -28,8 +28,9 @@ class Hdf5ListStore(Store):
 
     name: ClassVar[str] = "hdf5"
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], follow_external: bool = False) -> None:
         self.path = Path(path)
+        self._follow_external = follow_external
         if not self.path.is_file():
             raise StoreNotFound(f"{self.path}: no such list file")
         self._entries = read_list(self.path)
@@ -150,7 +151,7 @@ class Hdf5ListStore(Store):
             self._open.move_to_end(name)
         elif name in self._paths:
             try:
-                opened = Hdf5Store(self._paths[name])
+                opened = Hdf5Store(self._paths[name], self._follow_external)
             except StoreError as exc:
                 self._refused[name] = str(exc)
                 return None

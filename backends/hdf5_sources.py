@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import DamageKind
-from .hdf5_catalog import open_inside
 from .hdf5_chunks import ChunkCodec, ChunkError, blame_chunk, chunk_corners, chunk_info, stored_holes
 from .hdf5_file import OpenedFile, read_into
 from .hdf5_library import LIBRARY_ERRORS, h5py, one_line
+from .hdf5_links import open_inside
 from .hdf5_loss import Loss
 
 MAX_ROW_BYTES = 256 << 20
@@ -216,7 +216,7 @@ def make_source(opened: OpenedFile, dataset: Any, field: str = "", raw: np.dtype
     dtype = raw or (stored.fields[field][0] if field and stored.fields is not None else stored)
     plist = dataset.id.get_create_plist()
     layout = plist.get_layout()
-    as_stored = raw is not None or (not field and _stored_as(dataset, stored))
+    as_stored = raw is not None or (not field and stored_as(dataset.id.get_type(), stored))
     itemsize = raw.itemsize if raw else int(dataset.id.get_type().get_size())
     losses = _refused(dataset, plist, whole, itemsize)
     if not losses and layout == h5py.h5d.CONTIGUOUS:
@@ -237,10 +237,9 @@ def make_source(opened: OpenedFile, dataset: Any, field: str = "", raw: np.dtype
     return LibrarySource(opened, dataset, dtype, losses, field)
 
 
-def _stored_as(dataset: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether the stored bytes are what numpy takes them for."""
+def stored_as(stored: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether bytes of a stored type are what numpy takes them for."""
     try:
-        stored = dataset.id.get_type()
         if dtype.kind in "SVb":
             return dtype.names is None and dtype.subdtype is None and bool(stored.get_size() == dtype.itemsize)
         return dtype.kind in "iuf" and dtype.metadata is None and bool(h5py.h5t.py_create(dtype).equal(stored))

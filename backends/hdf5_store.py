@@ -13,13 +13,17 @@ from .files import file_identity
 from .hdf5_catalog import Catalog, read_catalog
 from .hdf5_file import open_file
 from .hdf5_library import LIBRARY_ERRORS, one_line
+from .hdf5_outside import NotFollowed, Surroundings
 from .hdf5_plan import DamageRuns, Readers, batch_stop, cut_rows, row_batch, segments, table_rows
-from .hdf5_readers import ColumnReader, LostReader, make_reader
+from .hdf5_readers import ColumnReader, FixedReader, LostReader, make_reader
 from .hdf5_sources import open_dataset
 
 
 class Hdf5Store(Store):
     """One HDF5 file.
+
+    With ``follow_external``, external links, raw data in other files and virtual datasets are read as far as they
+    lead to regular files in the folder tree around the file; else they are named and nothing else.
 
     A partition's token is its range of rows ``(start, stop)``. A table's columns are read together; rows of
     which a column can't be read are given without it, and the damage names them.
@@ -32,9 +36,10 @@ class Hdf5Store(Store):
 
     name: ClassVar[str] = "hdf5"
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], follow_external: bool = False) -> None:
         self.path = Path(path)
         self._opened = open_file(self.path)
+        self._surroundings = Surroundings(self._opened) if follow_external else None
         # Size and time as they were when the file was opened: what was planned then is what it was then.
         seen = {"size_bytes": self._opened.size_bytes, "modified_ns": self._opened.modified_ns}
         self._identity = file_identity(os.fstat(self._opened.descriptor)) | seen
@@ -63,7 +68,7 @@ class Hdf5Store(Store):
             self._catalog = Catalog()
             if self._opened.file is not None:
                 try:
-                    self._catalog = read_catalog(self._opened.file)
+                    self._catalog = read_catalog(self._opened, self._surroundings)
                 except LIBRARY_ERRORS as exc:
                     reason = f"HDF5 can't read the file's root group: {one_line(exc)}"
                     self._catalog.damages.append(Damage("unreadable", reason))
@@ -137,11 +142,14 @@ class Hdf5Store(Store):
             return [Damage("in-use", "the file was removed while it was read")]
         if file_identity(status) != self._identity:
             return [Damage("in-use", "the file was changed while it was read: this report may fit neither state")]
-        return []
+        changed = self._surroundings.changed() if self._surroundings is not None else []
+        return [Damage("in-use", f"{path} was changed while it was read", data={"file": path}) for path in changed]
 
     def close(self) -> None:
         """See `Store.close`."""
         self._current = None
+        if self._surroundings is not None:
+            self._surroundings.close()
         self._opened.close()
 
     def _table_readers(self, table: Table) -> Readers:
@@ -155,11 +163,14 @@ class Hdf5Store(Store):
         info = self.catalog.by_path.get(path)
         if info is None or not info.readable or self._opened.file is None:
             return LostReader(0, info.reason if info else "no such dataset")
-        location = self.catalog.locations[path]
+        location, opened = self.catalog.locations[path], self.catalog.files[path]
+        assert opened.file is not None
         try:
-            dataset = open_dataset(self._opened.file.id, location)
-        except LIBRARY_ERRORS as exc:
+            if path in self.catalog.outside:
+                return FixedReader(self.catalog.outside[path]())
+            dataset = open_dataset(opened.file.id, location)
+        except (NotFollowed, *LIBRARY_ERRORS) as exc:
             return LostReader((info.shape or (1,))[0], f"the dataset can't be opened: {one_line(exc)}")
         if dataset is None:
             return LostReader((info.shape or (1,))[0], "the dataset can't be opened")
-        return make_reader(self._opened, dataset, info.kind, self.catalog.fields.get(path, ""))
+        return make_reader(opened, dataset, info.kind, self.catalog.fields.get(path, ""))

@@ -131,6 +131,8 @@ class Options:
         every image either way.
     probe
         Run the samples through a network as well; ``None`` does not.
+    follow_external
+        Read what an HDF5 file refers to in other files, as far as these are regular files in the folder tree around it.
     """
 
     select: tuple[str, ...] = ()
@@ -148,6 +150,7 @@ class Options:
     sample: float | None = None
     statistics: Statistics = "auto"
     probe: ProbeOptions | None = None
+    follow_external: bool = False
 
     def settled(self, size_bytes: int) -> Options:
         """The options for a store of a size: what was left open is decided, alike for all workers."""

@@ -81,7 +81,13 @@ def make_plan(request: Request) -> Plan:
     UsageError
         An option that makes no sense for this source.
     """
-    source = SourceRef(request.path, request.backend, request.database, time.time_ns())
+    source = SourceRef(
+        request.path,
+        request.backend,
+        request.database,
+        time.time_ns(),
+        follow_external=request.options.follow_external,
+    )
     store = open_source(source)
     source = replace(source, identity=store.identity())
     options = request.options.settled(store.size_bytes)

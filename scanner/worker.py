@@ -35,10 +35,11 @@ class SourceRef:
     database: str | None = None
     scan: int = 0
     identity: Mapping[str, Any] | None = None
+    follow_external: bool = False
 
     def open(self) -> Store:
         """Open the source in the state that was planned."""
-        store = open_store(self.path, self.backend, self.database)
+        store = open_store(self.path, self.backend, self.database, self.follow_external)
         if self.identity is not None:
             try:
                 store.pin(self.identity)

@@ -177,7 +177,8 @@ class StoreExternalReference(StoreRule):
     """
     ## What it does
     Names HDF5 external links, external raw storage and virtual datasets that point outside of the file. They are
-    not followed.
+    followed only with `--follow-external`, and then only to regular files in the folder tree around the file; what
+    can't be read there is named here.
 
     ## Why is this bad?
     The data is not in the file: copied or moved without the others, it reads as zeros or not at all, without an
@@ -185,8 +186,8 @@ class StoreExternalReference(StoreRule):
     a reader open files that it should not. What they point to was not checked.
 
     ## How to fix
-    Write one file that holds the data itself (`h5repack`, or `h5py` with a copy that expands references), or scan
-    the files that it points to.
+    Write one file that holds the data itself (`h5repack`, or `h5py` with a copy that expands references), scan the
+    files that it points to, or let the scan follow with `--follow-external`.
     """
 
     name = "store-external-reference"

@@ -21,7 +21,7 @@ from datascan.scanner.crew import Crew
 from datascan.scanner.supervisor import Limits
 
 SEEDS = Path(__file__).with_name("seeds.txt")
-CASES = {"store": 20, "list": 20, "layout": 40, "image": 40}
+CASES = {"store": 20, "list": 20, "references": 20, "layout": 40, "image": 40}
 """Cases of a target in a usual run, by the first word of its name."""
 
 
