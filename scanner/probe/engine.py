@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backends.errors import UsageError
 from ..options import ProbeTask
-from .canary import Model
+from .layers import Array
+from .losses import LOSSES
+from .network import INPUT, LayerLine, Passed, Seen
+
+SMALLEST_PROBABILITY = 1.1754944e-38
 
 
 class UserModel(ABC):
@@ -17,10 +27,13 @@ class UserModel(ABC):
         What it is, for the report.
     wanted
         The shape of one sample that it reads; ``None`` for sides of any length.
+    parameters
+        Number of its parameters.
     """
 
     kind: str
     wanted: tuple[int | None, ...]
+    parameters: int
 
     @property
     def image_sides(self) -> tuple[int | None, int | None]:
@@ -33,5 +46,83 @@ class UserModel(ABC):
         return None, None
 
     @abstractmethod
-    def prepared(self, shape: tuple[int, ...], task: ProbeTask) -> Model:
-        """The model for samples of a shape that it reads, with the loss of a task."""
+    def run(self, samples: NDArray[np.float32]) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+        """The output for samples ``(n, ...)``, and by name what can be seen on the way, samples first."""
+
+
+class OwnNetwork:
+    """A user's model as the probe runs networks: `canary.Model`. A loss is put behind its output.
+
+    Outputs that are probabilities already (none below 0, each sample's sum is 1) have the logarithm's loss.
+    """
+
+    half = False
+
+    def __init__(self, model: UserModel, shape: tuple[int, ...], task: ProbeTask) -> None:
+        self._model, self.shape, self._task = model, shape, task
+        self.kind = model.kind
+        with np.errstate(all="ignore"):
+            outputs, watched = self._run(np.zeros((1, *shape), np.float32))
+        self.outputs = int(outputs.shape[1])
+        self._layers = [LayerLine(name, "", values.shape[1:], 0) for name, values in watched.items()]
+        if task.loss == "softmax" and self.outputs < 2:
+            raise UsageError(f"the {self.kind} has {self.outputs} output, which can't tell classes apart: give --loss")
+        if task.loss != "softmax" and self.outputs != task.outputs:
+            raise UsageError(f"the {self.kind} has {self.outputs} outputs, the labels have {task.outputs} values")
+
+    @property
+    def widest(self) -> int:
+        """See `canary.Model`."""
+        return max([math.prod(self.shape), self.outputs, *(math.prod(line.shape) for line in self._layers)])
+
+    def summary(self) -> list[LayerLine]:
+        """See `canary.Model`."""
+        return [LayerLine("model", self.kind, (self.outputs,), self._model.parameters)]
+
+    def forward(self, inputs: Array, targets: Array) -> Passed:
+        """See `canary.Model`."""
+        samples = np.ascontiguousarray(np.moveaxis(inputs, -1, 0))
+        outputs, watched = self._run(samples)
+        seen = [_seen(INPUT, samples, squares=True)]
+        seen += [_seen(name, values) for name, values in watched.items()]
+        seen.append(_seen("output", outputs))
+        with np.errstate(all="ignore"):
+            losses = self._losses(outputs, targets)
+        return Passed(losses, tuple(one for one in seen if not one.sound.all()))
+
+    def _run(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]]]:
+        try:
+            outputs, watched = self._model.run(samples)
+        except UsageError:
+            raise
+        except Exception as exc:  # whatever a runtime raises for a shape that does not fit
+            reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+            raise UsageError(f"the {self.kind} can't run samples of {self.shape}: {reason}") from exc
+        if np.ndim(outputs) == 0 or len(outputs) != len(samples):
+            raise UsageError(f"the {self.kind} gives {np.shape(outputs)} for {len(samples)} samples")
+        return outputs.reshape(len(samples), -1).astype(np.float32), watched
+
+    def _losses(self, outputs: NDArray[np.float32], targets: Array) -> Array:
+        if self._task.loss != "softmax":
+            return LOSSES[self._task.loss][0](outputs.T, targets)
+        classes = targets % self.outputs
+        if bool(((outputs >= 0) | np.isnan(outputs)).all()):
+            sums = outputs.sum(axis=1)
+            if bool((np.isnan(sums) | (np.abs(sums - 1) < 1e-3)).all()):
+                picked = outputs[np.arange(len(outputs)), classes]
+                losses: Array = -np.log(np.maximum(picked, np.float32(SMALLEST_PROBABILITY)))
+                return losses
+        return LOSSES["softmax"][0](outputs.T, classes)
+
+
+def _seen(name: str, values: NDArray[Any], squares: bool = False) -> Seen:
+    """Which samples are finite in an array that has them first."""
+    if values.dtype.kind != "f":
+        whole = np.ones(len(values), np.bool_)
+        return Seen(name, whole, whole)
+    flat = values.reshape(len(values), -1)
+    finite = np.logical_and.reduce(np.isfinite(flat), axis=1)
+    if not squares:
+        return Seen(name, finite, finite)
+    with np.errstate(all="ignore"):
+        return Seen(name, finite, finite & np.isfinite(np.einsum("nf,nf->n", flat, flat)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...backends.errors import UsageError
 from ..options import ProbeOptions, ProbeTask
 from .canary import Model
-from .engine import UserModel
+from .engine import OwnNetwork, UserModel
 from .fitting import Fit, fit, fit_model
 from .network import build_network
 
@@ -42,21 +42,18 @@ class Models:
 
     def get(self, fitted: Fit, task: ProbeTask) -> Model:
         """The network for samples that fit so."""
-        if self._own is not None:
-            return self._own.prepared(fitted.shape, task)
         key = (fitted, task.loss, task.outputs)
         if key not in self._made:
             if len(self._made) >= MOST_NETWORKS:
                 self._made.clear()
-            self._made[key] = build_network(
-                fitted.kind,
-                fitted.shape,
-                task.outputs,
-                task.loss,
-                units=self._probe.num_units,
-                half=self._probe.dtype == "float16",
-            )
+            self._made[key] = self._make(fitted, task)
         return self._made[key]
+
+    def _make(self, fitted: Fit, task: ProbeTask) -> Model:
+        if self._own is not None:
+            return OwnNetwork(self._own, fitted.shape, task)
+        units, half = self._probe.num_units, self._probe.dtype == "float16"
+        return build_network(fitted.kind, fitted.shape, task.outputs, task.loss, units=units, half=half)
 
     def describe(self, fitted: Fit) -> str:
         """The network in words: its kind and what it reads of samples of which shape."""
@@ -69,6 +66,12 @@ class Models:
 def _user_model(probe: ProbeOptions) -> UserModel | None:
     if probe.onnx is not None and probe.torch is not None:
         raise UsageError("--onnx and --torch were both given; choose one")
-    if probe.onnx is not None or probe.torch is not None:
-        raise UsageError("a model of your own can't be run by this version")
+    if probe.onnx is not None:
+        from .onnx_model import OnnxModel
+
+        return OnnxModel(probe.onnx)
+    if probe.torch is not None:
+        from .torch_model import TorchModel
+
+        return TorchModel(probe.torch)
     return None
