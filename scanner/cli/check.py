@@ -136,12 +136,6 @@ Exit codes:
     "file too; without it they are named and not followed.",
 )
 @click.option(
-    "--follow-external",
-    is_flag=True,
-    help="HDF5: read links, raw data and virtual datasets that lead to regular files in the folder tree around the "
-    "file too; without it they are named and not followed.",
-)
-@click.option(
     "--probe",
     is_flag=True,
     help="Run every record through a small network as well; its options are those of datascan probe.",

@@ -92,7 +92,6 @@ def option_fields(given: Mapping[str, Any]) -> OptionFields:
         "sample": given["sample"],
         "statistics": given["statistics"],
         "follow_external": given["follow_external"],
-        "follow_external": given["follow_external"],
         "probe": probe_fields(given) if given["probe"] else None,
     }
 
