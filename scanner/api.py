@@ -39,7 +39,6 @@ class OptionFields(TypedDict, total=False):
     sample: float | None
     statistics: Statistics
     follow_external: bool
-    follow_external: bool
     probe: ProbeOptions | Mapping[str, Any] | bool | None
 
 

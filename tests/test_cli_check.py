@@ -97,6 +97,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "limit": None,
         "sample": None,
         "statistics": "auto",
+        "follow_external": False,
     }
 
 
