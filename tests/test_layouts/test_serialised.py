@@ -59,7 +59,7 @@ class Runs:
 WRITERS: dict[type[RecordLayout], list[Callable[[dict[str, Any]], bytes]]] = {
     PickleRecords: [
         *(lambda value, protocol=protocol: pickle.dumps(value, protocol) for protocol in range(6)),
-        lambda value: gzip.compress(pickle.dumps(value)),
+        lambda value: gzip.compress(pickle.dumps(value), mtime=0),
         lambda value: zlib.compress(pickle.dumps(value)),
     ],
     MsgpackRecords: [
@@ -176,7 +176,7 @@ def test_elements_of_collections_share_a_block() -> None:
 
 BROKEN: list[tuple[type[RecordLayout], bytes, list[tuple[str, str | None]]]] = [
     (PickleRecords, pickle.dumps({"x": np.ones(40)})[:-30], [("record-undecodable", None)]),
-    (PickleRecords, gzip.compress(pickle.dumps({"x": 1}))[:-3], [("record-undecodable", None)]),
+    (PickleRecords, gzip.compress(pickle.dumps({"x": 1}), mtime=0)[:-3], [("record-undecodable", None)]),
     (PickleRecords, b"\x80\x04\xff", [("record-undecodable", None)]),
     (PickleRecords, pickle.dumps(None), [("record-empty", None)]),
     (PickleRecords, pickle.dumps({}), [("record-empty", None)]),
@@ -188,7 +188,7 @@ BROKEN: list[tuple[type[RecordLayout], bytes, list[tuple[str, str | None]]]] = [
         pickle.dumps([Runs(), "a"], 2)[:-5],
         [("record-unsafe-pickle", None), ("record-undecodable", None)],
     ),
-    (PickleRecords, gzip.compress(pickle.dumps(Runs())), [("record-unsafe-pickle", None)]),
+    (PickleRecords, gzip.compress(pickle.dumps(Runs()), mtime=0), [("record-unsafe-pickle", None)]),
     (
         PickleRecords,
         pickle.dumps({"x": np.zeros((3, 5))}, 2).replace(b"K\x03K\x05\x86", b"K\x03K\x06\x86"),
@@ -237,7 +237,7 @@ CLAIMS = [
     (PickleRecords, b"num_examples", pickle.dumps(7), 7),
     (PickleRecords, b"length", pickle.dumps(7, 0), 7),
     (PickleRecords, b"num_samples", b"12", 12),
-    (PickleRecords, b"__len__", gzip.compress(pickle.dumps(7)), 7),
+    (PickleRecords, b"__len__", gzip.compress(pickle.dumps(7), mtime=0), 7),
     (PickleRecords, b"__keys__", pickle.dumps([b"0", b"1"]), 2),
     (PickleRecords, b"keys", pickle.dumps(("a", "b", "c")), 3),
     (MsgpackRecords, b"__len__", msgpack.packb(200), 200),
@@ -311,7 +311,7 @@ def test_batches_that_may_unfold_are_decoded_in_pieces(monkeypatch: pytest.Monke
     plain = [pickle.dumps([i, "a" * 50]) for i in range(40)]
     layout = PickleRecords(Options())
     assert len(list(layout.pieces(batch_of(plain)))) == 1
-    batch = batch_of([gzip.compress(value) for value in plain])
+    batch = batch_of([gzip.compress(value, mtime=0) for value in plain])
     assert len(list(layout.pieces(batch))) == 1
     monkeypatch.setattr(serialised, "PIECE_BYTES", 200_000)
     pieces = list(layout.pieces(batch))
