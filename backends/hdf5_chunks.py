@@ -97,8 +97,10 @@ class ChunkCodec:
         filters = tuple(int(plist.get_filter(number)[0]) for number in range(plist.get_nfilters()))
         return cls(filters, itemsize, size_bytes) if set(filters) <= {DEFLATE, SHUFFLE, FLETCHER32} else None
 
-    def decode(self, stored: bytes, skipped: int) -> NDArray[np.uint8]:
+    def decode(self, stored: bytes, skipped: int, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """The chunk's bytes; bit ``i`` of ``skipped`` says that filter ``i`` was not applied.
+
+        ``into`` is where they may be put, if that saves a copy; they are where the result is.
 
         Raises
         ------
@@ -119,16 +121,16 @@ class ChunkCodec:
                 if not len(content):
                     raise ChunkError("its Fletcher-32 checksum does not fit")
             else:
-                content = self._unshuffle(np.frombuffer(content, np.uint8))
+                content = self._unshuffle(np.frombuffer(content, np.uint8), into)
         if len(content) != self.size_bytes:
             raise ChunkError(f"it holds {len(content):,} bytes instead of {self.size_bytes:,}")
         return np.frombuffer(content, np.uint8)
 
-    def _unshuffle(self, content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _unshuffle(self, content: NDArray[np.uint8], into: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         count = len(content) // self.itemsize
         if self.itemsize == 1 or count < 2:
             return content
-        out = np.empty(len(content), np.uint8)
+        out = into if into is not None and len(into) == len(content) else np.empty(len(content), np.uint8)
         whole = count * self.itemsize
         elements = out[:whole].reshape(count, self.itemsize)
         for place, plane in enumerate(content[:whole].reshape(self.itemsize, count)):

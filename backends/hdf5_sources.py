@@ -155,11 +155,24 @@ class ChunkSource(LibrarySource):
             return block[start - first * self.unit : stop - first * self.unit]
         out = np.empty((stop - start, *self.shape[1:]), self.dtype)
         for number in range(first, last + 1):
-            block = self._read_block(number)
             at = number * self.unit
             low, high = max(start, at), min(stop, at + self.unit)
-            out[low - start : high - start] = block[low - at : high - at]
+            target = out[low - start : high - start]
+            if self._one_chunk and len(target) == self.unit:
+                self._unpack_into(at, target)
+            else:
+                target[...] = self._read_block(number)[low - at : high - at]
         return out
+
+    @property
+    def _one_chunk(self) -> bool:
+        """Whether a chunk holds whole rows."""
+        return self.chunks is not None and self.chunks[1:] == self.shape[1:]
+
+    def _unpack_into(self, row: int, target: NDArray[Any]) -> None:
+        chunk = self._chunk((row, *(0 for _ in self.shape[1:])), target)
+        if not np.may_share_memory(chunk, target):
+            target[...] = chunk
 
     def _read_block(self, number: int) -> NDArray[Any]:
         """All rows of one chunk's height; the last one is kept, for chunks that are larger than a batch."""
@@ -172,7 +185,7 @@ class ChunkSource(LibrarySource):
         assert self.chunks is not None
         height = min(self.unit, self.rows - row)
         corners = list(chunk_corners(self.shape, self.chunks, row))
-        if len(corners) == 1 and self.chunks[1:] == self.shape[1:]:
+        if self._one_chunk:
             return self._chunk(corners[0])[:height]
         out = np.empty((height, *self.shape[1:]), self.dtype)
         for corner in corners:
@@ -180,14 +193,15 @@ class ChunkSource(LibrarySource):
             target[...] = self._chunk(corner)[tuple(slice(0, side) for side in target.shape)]
         return out
 
-    def _chunk(self, corner: tuple[int, ...]) -> NDArray[Any]:
+    def _chunk(self, corner: tuple[int, ...], into: NDArray[Any] | None = None) -> NDArray[Any]:
         assert self.chunks is not None
         try:
             skipped, stored = self.dataset.id.read_direct_chunk(corner)
         except LIBRARY_ERRORS as exc:
             raise ChunkError(one_line(exc), corner) from exc
         try:
-            return self.codec.decode(stored, skipped).view(self.dtype).reshape(self.chunks)
+            place = None if into is None else into.reshape(-1).view(np.uint8)
+            return self.codec.decode(stored, skipped, place).view(self.dtype).reshape(self.chunks)
         except ChunkError as exc:
             # An edge chunk may be stored without filters and without a mark that says so.
             if len(stored) == self.codec.size_bytes:
