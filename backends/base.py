@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .columns import BytesColumn
 
 BATCH_BYTES = 16 << 20
-"""Aimed-at size of a batch's values: so large that Python's calls don't count, and small beside a worker's own memory."""
+"""Aimed-at size of a batch's values: so large that Python's calls don't count, and small beside what a worker takes."""
 
 BATCH_RECORDS = 1 << 14
 """Most records in a batch, so that small records do not make a huge one."""
