@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 from pathlib import Path
@@ -35,7 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     for line in wrong:
         print(line, file=sys.stderr)
     if options.write is not None:
-        write_page(options.write, results, options.runs)
+        paths = {workload: workload.ready(options.cache, options.scale) for workload in results}
+        profiles = {workload.name: _profile(path) for workload, path in paths.items()}
+        write_page(options.write, results, options.runs, profiles)
     return 1 if wrong else 0
 
 
@@ -74,6 +77,13 @@ def _compete(workload: Workload, cache: Path, scale: str, runs: int, wrong: list
         )
         for one in entrants
     }
+
+
+def _profile(path: Path) -> list[tuple[float, str]]:
+    """Where the time of a worker goes, by share."""
+    done = timed([sys.executable, "-m", "benchmarks.profile", str(path)], ROOT)
+    shares: list[tuple[float, str]] = json.loads(done.output)
+    return shares
 
 
 def _median(runs: list[Run], figure: str) -> float:

@@ -33,6 +33,8 @@ class Figures:
 
 Results = dict[Workload, dict[str, Figures]]
 Table = dict[str, Figures]
+Profiles = dict[str, list[tuple[float, str]]]
+"""Shares of a worker's time by function, for each workload's name."""
 
 
 def cpu(over: str, ours: str = OURS_1) -> Callable[[Table], float]:
@@ -88,14 +90,14 @@ AIMS: tuple[tuple[str, str, float, Callable[[Table], float]], ...] = (
 )
 
 
-def write_page(path: Path, results: Results, runs: int) -> None:
+def write_page(path: Path, results: Results, runs: int, profiles: Profiles) -> None:
     """Write the page anew below its mark."""
     path.parent.mkdir(exist_ok=True)
     kept = path.read_text(encoding="utf-8").partition(MARK)[0] if path.exists() else "# Performance\n\n"
-    path.write_text(kept + "\n".join([MARK, "", *_lines(results, runs), ""]), encoding="utf-8")
+    path.write_text(kept + "\n".join([MARK, "", *_lines(results, runs, profiles), ""]), encoding="utf-8")
 
 
-def _lines(results: Results, runs: int) -> Iterator[str]:
+def _lines(results: Results, runs: int, profiles: Profiles) -> Iterator[str]:
     yield "## Measured"
     yield ""
     yield from _machine(runs)
@@ -119,6 +121,10 @@ def _lines(results: Results, runs: int) -> Iterator[str]:
                 f"| {name} | {one.cpu_s:.2f} | {one.wall_s:.2f} | {one.records / seconds:,.0f} | "
                 f"{one.size_bytes / seconds / 1e6:,.0f} | {base / seconds:.2f} | {one.start_s:.2f} | {held} |"
             )
+        if workload.name in profiles:
+            yield ""
+            shares = "; ".join(f"{share:.0%} `{name}`" for share, name in profiles[workload.name])
+            yield f"Where a worker's time goes: {shares}."
 
 
 def _aims(tables: dict[str, Table]) -> Iterator[str]:
@@ -129,6 +135,9 @@ def _aims(tables: dict[str, Table]) -> Iterator[str]:
     for name, table in tables.items():
         most = round(300 + 24 * table[OURS_2].records / 1e6)
         yield _aim(name, "MB of memory at the peak, 2 workers, at most", most, table[OURS_2].memory / 1e6, most=True)
+    if "digits" in tables:
+        start = tables["digits"][OURS_1].start_s
+        yield _aim("digits", "seconds for a check of a handful of records, at most", 0.6, start, most=True)
     if {"digits", "digits-tenth"} <= tables.keys():
         growth = records(tables["digits-tenth"]) / records(tables["digits"])
         yield _aim("digits", "times the time per record of a tenth of the set, at most", 1.1, growth, most=True)

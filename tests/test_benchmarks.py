@@ -80,9 +80,11 @@ def test_the_page_keeps_what_was_written_by_hand(tmp_path: Path) -> None:
     page.write_text(f"by hand\n{MARK}\nold figures\n", encoding="utf-8")
     figures = Figures(1000, 10_000_000, 0.5, 0.6, 0.3, 100_000_000)
     workload = WORKLOADS[0]
-    write_page(page, {workload: {one.name: figures for one in field(workload)}}, 3)
+    shares = {workload.name: [(0.25, "somewhere: function")]}
+    write_page(page, {workload: {one.name: figures for one in field(workload)}}, 3, shares)
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"by hand\n{MARK}\n")
     assert "old figures" not in text
+    assert "25% `somewhere: function`" in text
     assert "| raw | times the naive script, CPU | 5 | 1.00 | no |" in text
     assert "| raw | MB of memory at the peak, 2 workers, at most | 300 | 100 | yes |" in text
