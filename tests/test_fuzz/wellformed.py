@@ -37,7 +37,10 @@ def check_report(report: Report) -> None:
         assert "\n" not in source.error
         return
     coverage, records = source.coverage, source.source.records
-    assert records is not None
+    if records is None:  # HDF5 itself dies of some files when it opens what they list
+        assert [finding.rule for finding in source.findings] == ["store-reader-died"]
+        assert not coverage.complete
+        return
     assert coverage.seen >= 0
     assert coverage.unreadable >= 0
     assert coverage.seen + coverage.unreadable <= records, (coverage, records)
