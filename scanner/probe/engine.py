@@ -105,14 +105,13 @@ class OwnNetwork:
     def _losses(self, outputs: NDArray[np.float32], targets: Array) -> Array:
         if self._task.loss != "softmax":
             return LOSSES[self._task.loss][0](outputs.T, targets)
-        classes = targets % self.outputs
         if bool(((outputs >= 0) | np.isnan(outputs)).all()):
             sums = outputs.sum(axis=1)
             if bool((np.isnan(sums) | (np.abs(sums - 1) < 1e-3)).all()):
-                picked = outputs[np.arange(len(outputs)), classes]
+                picked = outputs[np.arange(len(outputs)), targets]
                 losses: Array = -np.log(np.maximum(picked, np.float32(SMALLEST_PROBABILITY)))
                 return losses
-        return LOSSES["softmax"][0](outputs.T, classes)
+        return LOSSES["softmax"][0](outputs.T, targets)
 
 
 def _seen(name: str, values: NDArray[Any], squares: bool = False) -> Seen:

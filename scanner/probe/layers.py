@@ -207,9 +207,11 @@ class Relu(Layer):
 
 
 class Pool(Layer):
-    """The largest (``max``) or mean (``ave``) value of each window, without padding; rows that fill no window are left.
+    """The largest (``max``) or mean (``ave``) value of each window, without padding.
 
-    NaN and infinities pass. Caffe's MAX pooling drops NaN: a network that shall show them must not.
+    As in Caffe windows at the lower and right edge may reach beyond it, where they have nothing, so that no input is
+    left out; none is empty. NaN and infinities pass: Caffe's MAX pooling drops NaN, which a network that shall show
+    them must not.
     """
 
     def __init__(self, name: str, method: Literal["max", "ave"], kernel: int, stride: int) -> None:
@@ -218,48 +220,63 @@ class Pool(Layer):
 
     def shape_after(self, shape: Shape) -> Shape:
         """See `Layer.shape_after`."""
-        return (shape[0], *((side - self.kernel) // self.stride + 1 for side in shape[1:]))
+        return (shape[0], *(self._windows(side) for side in shape[1:]))
 
     def forward(self, inputs: Array, training: bool = False) -> Array:
         """See `Layer.forward`."""
-        windows = self._windows(inputs.shape)
-        outputs: Array = inputs[windows[0]].copy()
-        for window in windows[1:]:
+        parts = self._parts(inputs.shape)
+        outputs: Array = inputs[parts[0][1]].copy()
+        for outside, inside in parts[1:]:
             if self.method == "max":
-                np.maximum(outputs, inputs[window], out=outputs)
+                np.maximum(outputs[outside], inputs[inside], out=outputs[outside])
             else:
-                outputs += inputs[window]
+                outputs[outside] += inputs[inside]
         if self.method == "ave":
-            outputs /= outputs.dtype.type(len(windows))
+            outputs /= self._counts(inputs.shape, outputs)
         if training:
             self._inputs, self._outputs = inputs, outputs
         return outputs
 
     def backward(self, above: Array) -> Array:
         """See `Layer.backward`; of equal largest values the first gets the gradient."""
-        windows = self._windows(self._inputs.shape)
+        parts = self._parts(self._inputs.shape)
         below = np.zeros_like(self._inputs)
         if self.method == "ave":
-            share = above / above.dtype.type(len(windows))
-            for window in windows:
-                below[window] += share
+            share = above / self._counts(self._inputs.shape, above)
+            for outside, inside in parts:
+                below[inside] += share[outside]
             return below
-        open_ = np.ones(above.shape, np.bool_)
-        for window in windows:
-            largest = open_ & (self._inputs[window] == self._outputs)
-            below[window] += above * largest
-            open_ &= ~largest
+        free = np.ones(above.shape, np.bool_)
+        for outside, inside in parts:
+            largest = free[outside] & (self._inputs[inside] == self._outputs[outside])
+            below[inside] += above[outside] * largest
+            free[outside] &= ~largest
         return below
 
-    def _windows(self, shape: Shape) -> list[tuple[slice, slice, slice]]:
-        """For each element of the kernel, the inputs that meet it."""
-        height, width = self.shape_after(shape[:-1])[1:]
-        return [
-            (
-                slice(None),
-                slice(row, row + (height - 1) * self.stride + 1, self.stride),
-                slice(column, column + (width - 1) * self.stride + 1, self.stride),
-            )
-            for row in range(self.kernel)
-            for column in range(self.kernel)
-        ]
+    def _windows(self, side: int) -> int:
+        """Windows along a side; the last one begins inside."""
+        windows = -(-max(side - self.kernel, 0) // self.stride) + 1
+        return windows - 1 if (windows - 1) * self.stride >= side else windows
+
+    def _parts(self, shape: Shape) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+        """For each element of the kernel: the outputs whose windows have it, and the inputs that it meets."""
+        height, width = shape[1:3]
+        parts: list[tuple[tuple[slice, ...], tuple[slice, ...]]] = []
+        for row in range(min(self.kernel, height)):
+            for column in range(min(self.kernel, width)):
+                rows = min(self._windows(height), (height - row - 1) // self.stride + 1)
+                columns = min(self._windows(width), (width - column - 1) // self.stride + 1)
+                inside = (
+                    slice(None),
+                    slice(row, row + (rows - 1) * self.stride + 1, self.stride),
+                    slice(column, column + (columns - 1) * self.stride + 1, self.stride),
+                )
+                parts.append(((slice(None), slice(rows), slice(columns)), inside))
+        return parts
+
+    def _counts(self, shape: Shape, like: Array) -> Array:
+        """How many inputs each window has."""
+        counts = np.zeros((1, *like.shape[1:3], 1), like.dtype)
+        for outside, _ in self._parts(shape):
+            counts[outside] += 1
+        return counts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,10 @@ class Prober:
         crop = None if block.resampled else self._options.crop
         task = adapted(self._task, labels)
         fitted = self._models.fit(block.shape, block.axes, crop)
-        return fitted, self._models.get(fitted, task), task
+        model = self._models.get(fitted, task)
+        if task.loss == "softmax" and model.outputs != task.outputs:  # a user's model says how many classes there are
+            task = replace(task, outputs=model.outputs, known=True)
+        return fitted, model, task
 
     def labels_of(self, samples: SampleBatch, block: Block) -> tuple[NDArray[Any] | None, NDArray[np.bool_]]:
         """The labels of a block's samples, and which of them have one; ``None`` where the batch has no labels."""

@@ -24,6 +24,7 @@ LAYERS: dict[str, tuple[Callable[[Any, Any], Layer], tuple[int, ...]]] = {
     "relu": (lambda random, dtype: Relu("r"), (3, 4)),
     "max": (lambda random, dtype: Pool("p", "max", 2, 2), (3, 5, 6)),
     "max-overlap": (lambda random, dtype: Pool("p", "max", 3, 2), (2, 7, 7)),
+    "max-beyond": (lambda random, dtype: Pool("p", "max", 3, 3), (2, 7, 8)),
     "ave": (lambda random, dtype: Pool("p", "ave", 3, 2), (2, 7, 8)),
     "lstm": (lambda random, dtype: Lstm("l", 4, 5, random, dtype), (6, 4)),
 }
@@ -65,7 +66,8 @@ def reference(layer: Layer, inputs: Array) -> Array:
         return onnx_run("Relu", inputs, {}, 1, 0)
     if isinstance(layer, Pool):
         op = "MaxPool" if layer.method == "max" else "AveragePool"
-        return onnx_run(op, inputs, {}, 1, 0, kernel_shape=[layer.kernel] * 2, strides=[layer.stride] * 2)
+        windows = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2, "ceil_mode": 1}
+        return onnx_run(op, inputs, {}, 1, 0, **windows)
     assert isinstance(layer, Lstm)
 
     def reordered(values: Array) -> Array:  # i, f, c, o to ONNX's i, o, f, c
