@@ -184,11 +184,59 @@ class SourceReport:
         }
 
 
+CauseVerdict = Literal["confirmed", "likely", "possible", "ruled-out", "not-checked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The verdict on one cause of a loss that is not finite, as ``datascan doctor`` gives it.
+
+    ``rank`` counts from 1; ``evidence`` are sentences that begin with their place (``train.log:112: ...``).
+    """
+
+    cause: str
+    verdict: CauseVerdict
+    rank: int
+    summary: str
+    evidence: tuple[str, ...] = ()
+    remedy: str | None = None
+
+    @property
+    def guilty(self) -> bool:
+        """Whether it is confirmed or likely."""
+        return self.verdict in ("confirmed", "likely")
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of the JSON report's ``causes``."""
+        return {
+            "cause": self.cause,
+            "verdict": self.verdict,
+            "rank": self.rank,
+            "summary": self.summary,
+            "evidence": list(self.evidence),
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A curve to draw: iterations and values, and the first bad iteration with how its value is written."""
+
+    title: str
+    points: tuple[tuple[int, float], ...]
+    bad: tuple[int, str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The report of a whole run: one `SourceReport` for each source, in the order given."""
+    """The report of a whole run: one `SourceReport` for each source, in the order given.
+
+    ``causes`` (ranked) and ``charts`` stand only where ``datascan doctor`` ran.
+    """
 
     reports: Sequence[SourceReport]
+    causes: tuple[Cause, ...] | None = None
+    charts: tuple[Chart, ...] = ()
 
     def __iter__(self) -> Iterator[Finding]:
         for report in self.reports:
@@ -202,26 +250,30 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """The gravest of the sources' exit codes."""
-        return max((report.exit_code for report in self.reports), default=ExitCode.NOT_LOOKED)
+        """The gravest of the sources' exit codes; a confirmed or likely cause counts as a finding."""
+        code = max((report.exit_code for report in self.reports), default=ExitCode.NOT_LOOKED)
+        return max(code, ExitCode.FINDINGS) if any(cause.guilty for cause in self.causes or ()) else code
 
     @property
     def verdict(self) -> Verdict:
         """The gravest of the sources' verdicts."""
         verdicts = {report.verdict for report in self.reports}
-        if "fail" in verdicts:
+        if "fail" in verdicts or any(cause.guilty for cause in self.causes or ()):
             return "fail"
         return "incomplete" if "incomplete" in verdicts or not verdicts else "pass"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report, schema ``datascan/1``."""
-        return {
+        report = {
             "schema": SCHEMA,
             "tool": {"name": "datascan", "version": __version__},
             "exit_code": int(self.exit_code),
             "verdict": self.verdict,
             "reports": [report.to_dict() for report in self.reports],
         }
+        if self.causes is not None:
+            report["causes"] = [cause.to_dict() for cause in self.causes]
+        return report
 
     def to_json(self, indent: int | None = 2) -> str:
         """The JSON report as text; NaN and infinities never occur in it."""
@@ -237,7 +289,7 @@ class Report:
         if self.exit_code is ExitCode.CLEAN:
             return
         reasons = [
-            f"{report.source.path}: {report.error or _sentence(report)}"
+            report.error or f"{report.source.path}: {_sentence(report)}"
             for report in self.reports
             if report.exit_code is not ExitCode.CLEAN
         ]

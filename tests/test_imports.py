@@ -25,7 +25,7 @@ LAYERS = [
     {"plan"},
     {"conclude", "journal", "probing"},
     {"scan"},
-    {"api", "demo", "scanner"},
+    {"api", "demo", "doctor", "scanner"},
     {"cli"},
     {"__main__"},
 ]

@@ -128,7 +128,7 @@ class LabelSummary:
             distinct = len(column.counts.items()[0])
             if distinct > LISTED:
                 statistics["labels_distinct"] = distinct
-        if len(self.columns) > 1 or any(not column.has_classes for column in self.columns):
+        if len(self.columns) > 1 or any(not column.has_classes or column.width > 1 for column in self.columns):
             statistics["label_columns"] = {_title(self.columns, column): _describe(column) for column in self.columns}
         if self.boxes:
             statistics["boxes"] = self.boxes

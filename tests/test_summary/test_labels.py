@@ -89,7 +89,9 @@ def test_labels_are_listed_in_the_order_of_numbers() -> None:
 
 def test_one_hot_rows_are_counted_by_class() -> None:
     statistics = summarised(np.eye(3, dtype=np.uint8)[[0, 2, 2]]).statistics()
-    assert statistics == {"labels": {"0": 1, "2": 2}}
+    assert statistics["labels"] == {"0": 1, "2": 2}
+    (column,) = statistics["label_columns"].values()
+    assert (column["width"], column["min"], column["max"]) == (3, 0, 1)
 
 
 def test_long_lists_of_labels_end() -> None:
