@@ -84,8 +84,8 @@ class RecordReader:
             yield from self._release(window.key(int(entries[0])))
         self._look_for_damage(window, position)
         # Behind the last key the damage waits for the next window.
-        ready = [damage for damage in self._waiting if damage.data["key_after"] is not None]
-        self._waiting = self._waiting[len(ready) :]
+        ready = [damage for damage in self._waiting if self._is_placed(damage)]
+        self._waiting = [damage for damage in self._waiting if not self._is_placed(damage)]
         yield from _joined_pages(ready)
         sets = np.flatnonzero(window.entry & (window.nodes.flags & DUPLICATES != 0))
         if len(sets):
@@ -174,14 +174,18 @@ class RecordReader:
             Damage(kind, reason, position=position, offset=offset, records_lost=count, data=data)  # type: ignore[arg-type]
         )
 
+    def _is_placed(self, damage: Damage) -> bool:
+        """Whether it is known which key follows, or that this can't be known."""
+        return damage.data["key_after"] is not None or (self.root is not None and damage.data["page"] == self.root)
+
     def _release(self, key_after: bytes | None) -> Iterator[Damage]:
         """Damage waits until the next key is known."""
         waiting, self._waiting = self._waiting, []
         yield from _joined_pages(
             [
-                replace(damage, data={**damage.data, "key_after": key_text(key_after)})
-                if damage.data["key_after"] is None and damage.data["page"] != self.root
-                else damage
+                damage
+                if self._is_placed(damage)
+                else replace(damage, data={**damage.data, "key_after": key_text(key_after)})
                 for damage in waiting
             ]
         )
