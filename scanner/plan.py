@@ -98,6 +98,8 @@ def make_plan(request: Request) -> Plan:
     rules = tuple(name for name in request.rules if name not in unable)
     not_run += [NotRun(rule.name, why) for rule in instantiate(rules, context) if (why := rule.left_out())]
     reasons = [*_asked_for_less(options), *choice.reasons]
+    asked = (entry for entry in not_run if entry.rule in options.select)
+    reasons += [f"{entry.rule} was asked for by name and can't run: {entry.reason}" for entry in asked]
     if isinstance(choice.layout, RowLayout):
         skipped = choice.layout.not_looked_at()
         not_run += [NotRun("dataset", f"{name}: {why}") for name, why in skipped]

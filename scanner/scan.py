@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..backends.errors import StoreError
+from ..backends.errors import StoreError, UsageError
 from .conclude import Scanned, conclude, source_report
 from .crew import AHEAD, Crew, run_on
 from .finding import Finding, Severity
@@ -77,6 +77,8 @@ def scan_source(
 def wanted_rules(options: Options) -> tuple[str, ...]:
     """The rules that were asked for; those of the probe only where it runs, or they are named."""
     chosen = select(options.select, options.ignore)
+    if not chosen:
+        raise UsageError("no rule is left: every one that was selected is ignored")
     probed = options.probe is not None or bool(options.select)
     return tuple(rule.name for rule in chosen if probed or not issubclass(rule, ProbeRule))
 

@@ -12,6 +12,7 @@ _SPLIT = r"(?:training|train|testing|test|validation|valid|val|dev)"
 _PREFIXED = re.compile(rf"({_SPLIT}(?:_set)?)[_-]?(.+)", re.IGNORECASE)
 _SUFFIXED = re.compile(rf"(.+?)[_-]({_SPLIT})", re.IGNORECASE)
 _LABEL = re.compile(r"(?:labels?|targets?)(?:[_\d.-].*)?|y(?:[_-]?\d+)?", re.IGNORECASE)
+_SOME_LABEL = re.compile(r".+[_-](?:labels?|targets?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +46,6 @@ def parse_name(path: str) -> Name:
             parts = Name(group, match[split_at].lower(), match[stem_at].lower())
             if parts.is_data or parts.is_label:
                 return parts
+    if _SOME_LABEL.fullmatch(name):  # fine_labels, class_label: asked last, since train_labels has a split
+        return Name(group, "", "label")
     return whole

@@ -38,7 +38,7 @@ class Hdf5Pairs(Hdf5Rows):
     @classmethod
     def recognise(cls, datasets: Sequence[DatasetInfo], options: Options) -> Hdf5Pairs | None:
         """See `RowLayout.recognise`."""
-        pairs = {key: pair for key, pair in find_pairs(datasets).items() if pair.data or pair.closed}
+        pairs = {key: pair for key, pair in find_pairs(datasets).items() if pair.data or pair.closed or pair.labels}
         complete = {key: pair for key, pair in pairs.items() if pair.labels}
         alone = not complete and "/data" in {info.path for info in datasets}
         if not complete and not alone:
@@ -74,7 +74,17 @@ def find_pairs(datasets: Sequence[DatasetInfo]) -> dict[tuple[str, str], Pair]:
         splits = [key for key in pairs if key[0] == name.group]
         if len(splits) == 1:
             pairs[splits[0]].others.append(info)
+    for pair in pairs.values():
+        if pair.labels and not pair.data and not pair.closed:
+            _promote(pair)
     return pairs
+
+
+def _promote(pair: Pair) -> None:
+    """Labels tell what the samples are, whatever these are called: arrays with as many rows as there are labels."""
+    rows = {rows_of(label) for label in pair.labels if label.shape}
+    pair.data = [info for info in pair.others if info.shape and rows_of(info) in rows]
+    pair.others = [info for info in pair.others if info not in pair.data]
 
 
 def _is_bytes(info: DatasetInfo) -> bool:
