@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
@@ -54,6 +55,7 @@ def check(
     executor: Executor | None = None,
     resume: str | PathLike[str] | Journal | None = None,
     progress: Callable[[Progress], None] | None = None,
+    data_root: str | PathLike[str] | None = None,
     **options: Unpack[OptionFields],
 ) -> Report:
     """Scan data sets and report what is wrong in them.
@@ -63,7 +65,8 @@ def check(
     Parameters
     ----------
     sources
-        Paths of LMDB or LevelDB folders, LMDB or HDF5 files, or lists of HDF5 files.
+        Paths of LMDB or LevelDB folders, LMDB or HDF5 files, or lists of HDF5 files; or a net (``.prototxt``),
+        which is judged, and whose data layers' sources are scanned with each layer's batch size, crop and classes.
     backend, database, layout
         What the sources are, where it must not be recognised from their bytes.
     jobs
@@ -81,6 +84,8 @@ def check(
         there after it was killed. It is removed when all is done; a `Journal` is left to the caller.
     progress
         Called in this process as the scan goes on.
+    data_root
+        A folder that relative sources of a net count from, besides the working folder.
     options
         See `Options`.
 
@@ -111,24 +116,41 @@ def check(
         if resume is not None and not isinstance(resume, Journal):
             journal = stack.enter_context(Journal(resume, paths))
         assert journal is None or isinstance(journal, Journal)
-        reports: list[SourceReport] = []
-        for path in paths:
+
+        def scan(path: str, fields: Mapping[str, Any]) -> SourceReport:
+            """What the user chose wins over what a net asks for."""
+            settled = {name: value for name, value in fields.items() if not options.get(name)}
             try:
-                reports.append(
-                    scan_source(
-                        path,
-                        chosen,
-                        backend=backend,
-                        database=database,
-                        layout=layout,
-                        crew=workers,
-                        executor=executor,
-                        progress=progress,
-                        journal=journal,
-                    )
+                return scan_source(
+                    path,
+                    replace(chosen, **settled),
+                    backend=backend,
+                    database=database,
+                    layout=layout,
+                    crew=workers,
+                    executor=executor,
+                    progress=progress,
+                    journal=journal,
                 )
             except StoreError as exc:
-                reports.append(not_looked_at(path, exc, chosen))
+                return not_looked_at(path, exc, chosen)
+
+        reports: list[SourceReport] = []
+        for path in paths:
+            if path.endswith(".prototxt"):
+                from .net_sources import check_net_sources, folders_of
+
+                if journal is not None:
+                    raise UsageError(
+                        f"a scan by way of a net can't be resumed; name the data sets of {path} themselves"
+                    )
+                try:
+                    judged = not chosen.select
+                    reports += check_net_sources(path, folders_of(data_root), scan, chosen.fail_on, judged)
+                except StoreError as exc:
+                    reports.append(not_looked_at(path, exc, chosen))
+            else:
+                reports.append(scan(path, {}))
             if reports[-1].interrupted:
                 break
         report = Report(tuple(reports))

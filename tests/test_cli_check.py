@@ -83,6 +83,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "layout": None,
         "resume": None,
         "progress": None,
+        "data_root": None,
         "select": (),
         "ignore": (),
         "severities": {},
@@ -107,7 +108,7 @@ def test_every_option_reaches_the_scanner(run: Run, scanner: Scanner) -> None:
         --ignore label-constant,,label-sorted --severity value-nan=Warning --severity box=info --fail-on warning
         --num-classes 10 --ignore-label -1 --ignore-label 255 --batch-size 64 --crop 224 --extreme 1e3
         --max-pixels 5000 --max-findings 0 --limit 7 --jobs 2 --timeout 2.5
-        --max-memory 512M"""
+        --max-memory 512M --data-root /data"""
     assert run(*words.split())[0] == 0
     given = scanner.calls[0][1]
     assert given["severities"] == {"value-nan": "warning", "box-invalid": "info"}
@@ -115,7 +116,15 @@ def test_every_option_reaches_the_scanner(run: Run, scanner: Scanner) -> None:
     assert given["ignore"] == ("label-constant", "label-sorted")
     assert given["ignore_labels"] == (-1, 255)
     expected = {"backend": "lmdb", "database": "db", "layout": "raw", "fail_on": "warning", "num_classes": 10}
-    expected |= {"batch_size": 64, "crop": 224, "extreme": 1e3, "max_pixels": 5000, "max_findings": 0, "limit": 7}
+    expected |= {
+        "data_root": "/data",
+        "batch_size": 64,
+        "crop": 224,
+        "extreme": 1e3,
+        "max_pixels": 5000,
+        "max_findings": 0,
+        "limit": 7,
+    }
     assert {name: given[name] for name in expected} == expected
     assert given["crew"].size == 2
     assert given["crew"].limits == Limits(timeout_s=2.5, max_memory=512 << 20)

@@ -15,6 +15,7 @@ EXAMPLES = """
 Examples:
   datascan check train_lmdb
   datascan check train_lmdb val_lmdb --num-classes 1000 --crop 224
+  datascan check train_val.prototxt --data-root /data    # what the net reads, as it reads it
   datascan check train.h5 --select value,label --fail-on warning
   datascan check train_lmdb --ignore record-duplicate --severity image-constant=error
   datascan check train_lmdb --sample 0.01                # a first look at a large set
@@ -141,6 +142,7 @@ Exit codes:
     help="Run every record through a small network as well; its options are those of datascan probe.",
 )
 @probe_options(hidden=True)
+@params.data_root_option
 @click.option(
     "-j",
     "--jobs",
@@ -189,8 +191,9 @@ Exit codes:
 def check(session: Session, /, sources: tuple[str, ...], **given: Any) -> int:
     """Read every record of the data sets and report what is wrong, where, why it matters and what to do.
 
-    SOURCE is an LMDB or LevelDB folder, an LMDB or HDF5 file, or a list of HDF5 files. Nothing is ever written to a
-    source. A source that can't be looked at does not keep the others from being scanned.
+    SOURCE is an LMDB or LevelDB folder, an LMDB or HDF5 file, a list of HDF5 files, or a net in prototxt: then the
+    net is judged, and what its data layers read is scanned with their batch size, crop and classes. Nothing is ever
+    written to a source. A source that can't be looked at does not keep the others from being scanned.
     """
     from ..api import check_limits
     from ..crew import Crew

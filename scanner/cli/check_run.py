@@ -34,7 +34,7 @@ def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]
         files: list[tuple[Output, OutputFile]] = []
         for output in outputs:
             if output.file is not None:
-                refuse_sources(output.file, sources)
+                refuse_sources(output.file, [*sources, *named_by_nets(sources, given["data_root"])])
                 files.append((output, OutputFile(output.file)))
                 stack.callback(files[-1][1].close)
         journal = None if given["resume"] is None else stack.enter_context(Journal(given["resume"], sources))
@@ -47,6 +47,16 @@ def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]
     if crashes:
         complain_of_bug(crashes[0])
     return int(report.exit_code)
+
+
+def named_by_nets(sources: Sequence[str], data_root: str | None) -> list[str]:
+    """The data sets that nets among the sources name: they are never written to either."""
+    nets = [source for source in sources if source.endswith(".prototxt")]
+    if not nets:
+        return []
+    from ..net_sources import folders_of, paths_named_by
+
+    return [path for net in nets for path in paths_named_by(net, folders_of(data_root))]
 
 
 def end_journal(journal: Journal, report: Report) -> None:
@@ -125,14 +135,14 @@ class Scans:
                     self._left_out(source, "not looked at: the run was interrupted before", interrupted=True)
                 )
             else:
-                reports.append(self._scan(source, alone=len(sources) == 1))
+                reports += self._scan(source, alone=len(sources) == 1)
         return reports
 
-    def _scan(self, source: str, alone: bool) -> SourceReport:
+    def _scan(self, source: str, alone: bool) -> Sequence[SourceReport]:
         given = self.given
         try:
             with progress_bar(source, sys.stderr, not (given["quiet"] or given["no_progress"])) as bar:
-                (report,) = check(
+                return check(
                     source,
                     backend=given["backend"],
                     database=given["database"],
@@ -140,24 +150,23 @@ class Scans:
                     crew=self.crew,
                     resume=self.journal,
                     progress=bar,
+                    data_root=given["data_root"],
                     **self.fields,
                 ).reports
-            return report
         except KeyboardInterrupt:
-            return self._left_out(source, "interrupted before the first record", interrupted=True)
+            return [self._left_out(source, "interrupted before the first record", interrupted=True)]
         except ResumeError:
             raise
         except UsageError as exc:
             if alone:  # the scans of other sources are not thrown away for one that the options do not fit
                 raise
-            return self._left_out(source, str(exc))
+            return [self._left_out(source, str(exc))]
         except Exception as exc:
             if self.session.debug:
                 complain_with_traceback(exc)
             self.crashes.append(describe(exc))
-            return self._left_out(
-                source, f"the scan crashed, which is a bug in datascan: {describe(exc)}", crashed=True
-            )
+            why = f"the scan crashed, which is a bug in datascan: {describe(exc)}"
+            return [self._left_out(source, why, crashed=True)]
 
     def _left_out(self, source: str, why: str, *, interrupted: bool = False, crashed: bool = False) -> SourceReport:
         return SourceReport(

@@ -106,3 +106,12 @@ def colour_option(command: F) -> F:
         show_default=True,
         help="Colours: auto means on a terminal, unless NO_COLOR or FORCE_COLOR is set.",
     )(command)
+
+
+def data_root_option(command: F) -> F:
+    """``--data-root``."""
+    return click.option(
+        "--data-root",
+        metavar="DIR",
+        help="A folder that relative paths in a net count from, besides the working folder.",
+    )(command)

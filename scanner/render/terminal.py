@@ -8,6 +8,7 @@ from typing import TextIO
 from ..finding import Severity
 from ..printable import clip, encodable, fill, pad, printable, width
 from ..report import ExitCode, NotRun, Report, SourceReport
+from .causes import cause_lines
 from .findings import group_lines, grouped
 from .numbers import counted, duration, share, size
 from .pages import Page
@@ -52,6 +53,10 @@ def rule_pages() -> dict[str, Page]:
 def report_lines(report: Report, style: Style, pages: Mapping[str, Page]) -> Iterator[str]:
     """All lines of a report."""
     shown = [one for one in report.reports if not (style.quiet and one.exit_code is ExitCode.CLEAN)]
+    if report.causes is not None:
+        yield from cause_lines(report, style)
+        if shown:
+            yield from ("",) if style.quiet else ("", style.paint("─" * style.width, "dim"), "")
     for number, one in enumerate(shown):
         if number:
             yield from ("",) if style.quiet else ("", style.paint("─" * style.width, "dim"), "")

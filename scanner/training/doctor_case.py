@@ -336,6 +336,6 @@ def read_all_weights(case: Case) -> None:
             names.append(weights.learned_net)
 
 
-def sources_of(case: Case) -> list[DataSource]:
-    """The sources that the net names."""
-    return [] if case.layers is None else data_sources(case.layers)
+def sources_of(net: Net) -> list[DataSource]:
+    """The sources that a net names."""
+    return data_sources(net)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from datascan.scanner import Severity, check
-from datascan.scanner.api import OptionFields
 from datascan.scanner.crew import Crew
 from datascan.scanner.doctor import doctor
+from datascan.scanner.net_sources import ScanSource
 from datascan.scanner.report import Report, SourceReport
 
 CAFFE = Path(__file__).resolve().parents[3] / "shared" / "caffe"
@@ -24,11 +24,11 @@ FATAL = re.compile(r"^F\d{4,8} \S+ +\d+ \S+:\d+\] (.*)$", re.MULTILINE)
 DYING = re.compile(r"^(terminate called .*|.*: Assertion `.*|\*\*\* SIG\w+)", re.MULTILINE)
 
 
-def scans(crew: Crew) -> Callable[[str, OptionFields], SourceReport]:
+def scans(crew: Crew) -> ScanSource:
     """Scans each set once for the same options."""
     done: dict[tuple[str, str], SourceReport] = {}
 
-    def scan(path: str, fields: OptionFields) -> SourceReport:
+    def scan(path: str, fields: Mapping[str, Any]) -> SourceReport:
         key = (path, repr(sorted(fields.items())))
         if key not in done:
             done[key] = check(path, crew=crew, **fields).reports[0]

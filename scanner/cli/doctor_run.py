@@ -1,0 +1,52 @@
+"""What ``datascan doctor`` does once its options are understood: read, scan, judge, write the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from ..api import OptionFields, make_options
+from ..complain import complain_of_bug
+from ..crew import Crew
+from ..doctor import examine, gather
+from ..finding import Severity
+from ..report import SourceReport
+from .check_run import Scans, crash_of, write_reports
+from .outputs import Output, OutputFile, parse_outputs, refuse_sources
+from .session import Session
+
+AS_FOUND: Mapping[str, Any] = {"backend": None, "database": None, "layout": None, "data_root": None}
+"""Sources are recognised from their bytes."""
+
+
+def run_doctor(session: Session, sources: Sequence[str], given: Mapping[str, Any], crew: Crew) -> int:
+    """Find the cause, write the reports, and give the exit code."""
+    outputs = parse_outputs(given["outputs"])
+    fail_on = None if given["fail_on"] == "never" else Severity(given["fail_on"])
+    files = [given[name] for name in ("solver", "net", "log")]
+    case, targets = gather(files[0], files[1], files[2], given["data_root"], bool(sources), fail_on)
+    read = [*sources, *(target.path for target in targets), *(file for file in files if file is not None)]
+    crashes: list[str] = []
+
+    def scan(path: str, fields: Mapping[str, Any]) -> SourceReport:
+        chosen: OptionFields = {"fail_on": fail_on}
+        chosen.update(fields)  # type: ignore[typeddict-item]  # names of options, made from the net
+        scans = Scans(session, chosen, make_options(**chosen), {**given, **AS_FOUND}, crew, None)
+        (report,) = scans.scan_all([path])
+        crashes.extend(scans.crashes)
+        return report
+
+    with ExitStack() as stack:
+        opened: list[tuple[Output, OutputFile]] = []
+        for output in outputs:
+            if output.file is not None:
+                refuse_sources(output.file, read)
+                opened.append((output, OutputFile(output.file)))
+                stack.callback(opened[-1][1].close)
+        report = examine(case, targets, sources, scan, fail_on)
+        write_reports(report, outputs, opened, given, session)
+    crashes += [crash_of(one) for one in report.reports if one.crashed]
+    if crashes:
+        complain_of_bug(crashes[0])
+    return int(report.exit_code)
