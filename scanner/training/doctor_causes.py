@@ -9,7 +9,7 @@ from ..finding import Severity
 from ..report import Cause, CauseVerdict
 from .doctor_case import Case
 from .doctor_gaps import GAPS
-from .doctor_records import record_signs, suspects
+from .doctor_records import record_signs, remedy_of, suspects
 from .doctor_signs import (
     CONFIRMED,
     LIKELY,
@@ -37,10 +37,20 @@ def diagnose(case: Case) -> tuple[Cause, ...]:
     signs["gradient-explosion"] = unique(weigh_by_exclusion(case, symptoms, signs))
     drafts = [draft(cause, signs[cause], GAPS[cause](case, symptoms)) for cause in CAUSES]
     drafts.sort(key=lambda one: (ORDER[one[1].verdict], -one[0], CAUSES.index(one[1].cause)))
+    if explained_otherwise(case, symptoms):
+        drafts = behind_the_first(drafts)
     return tuple(
         Cause(one.cause, one.verdict, rank, one.summary, one.evidence, one.remedy)
         for rank, (_, one) in enumerate(drafts, 1)
     )
+
+
+def behind_the_first(drafts: list[tuple[float, Cause]]) -> list[tuple[float, Cause]]:
+    """That Caffe stopped is a consequence here: the most likely other cause comes before it."""
+    others = [one for one in drafts if one[1].cause != "aborted"]
+    if not others or not others[0][1].guilty:
+        return drafts
+    return [others[0], *(one for one in drafts if one is not others[0])]
 
 
 def draft(cause: str, signs: list[Sign], gaps: list[str]) -> tuple[float, Cause]:
@@ -74,7 +84,7 @@ RULED_OUT = {
 
 REMEDIES = {
     "gradient-explosion": "base_lr: a tenth of what it is, or clip_gradients: 10",
-    "input-data": "datascan check the sources, and datascan rebuild them without the damaged records",
+    "input-data": "scan the sources (datascan check), and write them again without the damaged records",
     "initial-weights": "begin with weights that are finite (an earlier snapshot)",
 }
 
@@ -206,7 +216,10 @@ def data_signs(case: Case, symptoms: Symptoms) -> Iterator[Sign]:
         if weak and symptoms.run is not None and belongs(finding, symptoms.run):
             yield log_sign(case, finding, 30)
     bad = symptoms.bad
-    if bad is not None and bad.blame == "unknown" and not case.scanned:
+    if symptoms.frozen is not None and symptoms.frozen.severity is Severity.WARNING and bad is None:
+        text = f"{symptoms.frozen.message}: so it is where MAX pooling and ReLU hide NaN that the weights have"
+        yield Sign(30, text, place(case.log_path, symptoms.frozen.location.line))
+    if bad is not None and bad.blame in ("unknown", "forward") and bad.debug is None and not case.scanned:
         text = f"the loss is {spelled(bad.value)} at iteration {bad.iteration:,}"
         text += ": the data of that iteration may hold it"
         yield Sign(50 if bad.growth == "sudden" else 30, text, place(case.log_path, bad.line))
@@ -262,6 +275,8 @@ def aborted_signs(case: Case, symptoms: Symptoms) -> Iterator[Sign]:
         for line, detail in failure.details[:4]:
             yield Sign(5, detail, place(case.log_path, line))
         yield from stopping_records(case, symptoms)
+    elif not symptoms.seen:
+        yield from records_to_come(case, symptoms)
     for path, finding in file_findings(case, "aborted"):
         weight = {Severity.ERROR: 70.0, Severity.WARNING: 35.0}.get(finding.severity, 10.0)
         if failure is None and symptoms.seen and symptoms.last >= 0:
@@ -286,8 +301,29 @@ def stopping_records(case: Case, symptoms: Symptoms) -> Iterator[Sign]:
     """Records at which Caffe stopped, as far as the data show them."""
     for one in suspects(case, symptoms)[:4]:
         taken = f"; iteration {one.reached:,} takes it first" if one.reached is not None else ""
-        remedy = f"datascan rebuild {one.scanned.report.source.path} CLEAN"
+        remedy = f"write {one.scanned.report.source.path} again without the record"
         yield Sign(60 if one.inside else 30, f"{one.finding.message}{taken}", f"{one.name}, {one.finding.rule}", remedy)
+
+
+STOPPERS = (
+    "image-channels",
+    "image-undecodable",
+    "record-empty",
+    "record-missing-twin",
+    "record-shape-mismatch",
+    "store-empty",
+    "store-truncated",
+    "store-unreadable",
+)
+"""Findings at which Caffe stops or crashes; it reads on over most others without a word."""
+
+
+def records_to_come(case: Case, symptoms: Symptoms) -> Iterator[Sign]:
+    """Records at which Caffe would stop, where no run tells whether it did."""
+    for one in [one for one in suspects(case, symptoms) if one.finding.rule in STOPPERS][:4]:
+        if one.finding.severity is Severity.ERROR:
+            where = f"{one.name}, {one.finding.rule}"
+            yield Sign(61, f"Caffe would stop at it: {one.finding.message}", where, remedy_of(one))
 
 
 SIGNS: Mapping[str, Callable[[Case, Symptoms], Iterator[Sign]]] = {

@@ -15,6 +15,13 @@ from .net_data import PARAMS
 POISON = ("value-nan", "value-inf", "label-nan")
 """Findings of values that make a loss NaN by themselves."""
 
+EXTREME = "value-extreme"
+USUAL_RECORDS, USUAL_SHARE = 10, 0.05
+"""Records beyond which large values are no outliers any more."""
+
+NARROW = 3
+"""Iterations in which a record that lies there is not there by chance."""
+
 NAMED = 5
 """Records of one source that are named in the evidence."""
 
@@ -53,7 +60,7 @@ def suspects(case: Case, symptoms: Symptoms) -> list[Suspect]:
         found += [
             suspect(one, finding, trace, symptoms)
             for finding in one.report.findings
-            if finding.severity is Severity.ERROR or finding.rule == "value-extreme"
+            if finding.severity is Severity.ERROR or finding.rule == EXTREME
         ]
     return sorted(found, key=lambda one: (one.inside is not True, one.finding.rule not in POISON))
 
@@ -132,16 +139,30 @@ def story(one: Suspect, symptoms: Symptoms) -> str:
 
 def weight_of(one: Suspect, symptoms: Symptoms) -> float:
     """How much one finding explains."""
-    rule, extreme = one.finding.rule, one.finding.rule == "value-extreme"
+    rule, extreme = one.finding.rule, one.finding.rule == EXTREME
     if rule in POISON:
         return poison_weight(one, symptoms)
     if extreme:
-        if one.inside:
-            return 93
-        return 55 if symptoms.grew or symptoms.bad is not None else 40
+        return extreme_weight(one, symptoms)
     if symptoms.bad is None and symptoms.exploded is None:
         return 45
     return 65 if one.inside else 40
+
+
+def extreme_weight(one: Suspect, symptoms: Symptoms) -> float:
+    """The same for large values, which do harm as outliers, the first time that they are taken."""
+    report, records = one.scanned.report, one.scanned.report.source.records or 0
+    overflows = one.finding.severity is Severity.ERROR
+    if report.rule_count(EXTREME) > max(USUAL_RECORDS, USUAL_SHARE * records):
+        return 25  # the whole set is of this magnitude
+    if symptoms.bad is None and not symptoms.grew:
+        return 65 if overflows and one.reached is not None and one.reached <= symptoms.last else 40
+    if one.inside and symptoms.window is not None and one.reached is not None:
+        first, last = symptoms.window
+        if not first - 1 <= one.reached <= last:
+            return 55  # an earlier pass took it without harm
+        return 93 if overflows or last - first <= NARROW else 70
+    return 50
 
 
 def poison_weight(one: Suspect, symptoms: Symptoms) -> float:
@@ -166,4 +187,4 @@ def remedy_of(one: Suspect) -> str:
     path = one.scanned.report.source.path
     if one.finding.location.index is None:
         return f"build {path} again"
-    return f"datascan rebuild {path} CLEAN, which leaves {one.name.removeprefix(path + ', ')} out"
+    return f"write {path} again without {one.name.removeprefix(path + ', ')}"
