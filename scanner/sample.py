@@ -115,8 +115,8 @@ class ImageFacts:
     orientation
         EXIF orientation 1..8, 1 where there is none.
     scaled
-        The image at 1/8 of its size, ``(height, width, 1 or 3)`` in the decoder's channel order, where looking at it
-        took decoding it so and a network will be shown it; else ``None``.
+        Pixels of the image ``(height, width, 1 or 3)``, evenly spread and in the decoder's channel order, for a network
+        that shall be shown it; ``None`` where there is no network, or the image is not whole.
     """
 
     format: str | None

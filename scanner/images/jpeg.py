@@ -15,7 +15,7 @@ from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts
 from . import pillow
 from .jpeg_markers import ARITHMETIC, LOSSLESS, JpegStructure, bare_jpeg, walk_markers, zeros_are_detail
-from .pixels import colour_channels, sums_of_buffer, sums_wanted
+from .pixels import GLIMPSE, colour_channels, sums_of_buffer, sums_wanted
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
 
 SCANS_BUDGET = 16
@@ -52,7 +52,9 @@ def inspect_jpeg(data: memoryview, options: Options) -> ImageFacts:
         faults += _behind_the_end(data, found)
         faults += pixel_faults(sums, found.orientation)
     facts = _facts(found, faults, sums)
-    return facts if scaled is None or options.probe is None else replace(facts, scaled=scaled)
+    if options.probe is None or sums is None:
+        return facts
+    return replace(facts, scaled=_glimpse(data, found, options) if scaled is None else scaled)
 
 
 def _facts(found: JpegStructure, faults: list[Fault], sums: ChannelSums | None) -> ImageFacts:
@@ -146,6 +148,17 @@ def _sound_scaled(data: memoryview, found: JpegStructure) -> NDArray[np.uint8] |
     few = inner[::8, ::8]  # these settle it for almost all images
     settled = any(bool((np.ptp(part, axis=(0, 1)) > _CLEARLY).all()) for part in (few, inner))
     return pixels[:, :, : colour_channels(pixels.shape[2])] if settled else None
+
+
+def _glimpse(data: memoryview, found: JpegStructure, options: Options) -> NDArray[np.uint8] | None:
+    """The image at the smallest scale that shows `GLIMPSE` pixels a side, for a network; it has decoded before."""
+    if found.components in _SPACES:
+        with suppress(ValueError):  # what the strict decoder refuses and Pillow reads
+            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+                data, _SPACES[found.components][0], min_height=GLIMPSE, min_width=GLIMPSE, strict=False
+            )
+            return pixels[:, :, : colour_channels(pixels.shape[2])]
+    return pillow.decode(data, "JPEG", options).scaled
 
 
 def _decode(data: memoryview, found: JpegStructure, options: Options) -> tuple[ChannelSums | None, list[Fault]]:

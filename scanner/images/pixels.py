@@ -15,7 +15,7 @@ from ..sample import ChannelSums
 ONE_IN = 32
 """Where statistics are sampled, they are of one image in so many."""
 
-GLIMPSE = 64
+GLIMPSE = 32
 """Pixels along each side of what a network gets to see of an image, at most."""
 
 _LEVELS = np.arange(256, dtype=np.float64)
@@ -84,13 +84,17 @@ def extremes_settle(image: Image.Image) -> bool:
 
 
 def glimpse(image: Image.Image) -> NDArray[np.uint8] | None:
-    """A few evenly spread pixels of an image for `ImageFacts.scaled`; ``None`` for modes of more than eight bits."""
-    mode = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB"}.get(image.mode)
-    if mode is None or image.width == 0 or image.height == 0:
+    """A few evenly spread pixels of an image for `ImageFacts.scaled`; those of more than eight bits in eight."""
+    if image.width == 0 or image.height == 0:
         return None
     size = (min(image.width, GLIMPSE), min(image.height, GLIMPSE))
-    small = image.resize(size, Image.Resampling.NEAREST).convert(mode)
-    return np.asarray(small).reshape(size[1], size[0], -1)
+    small = image.resize(size, Image.Resampling.NEAREST)
+    if image.mode in _WIDE_MODES:
+        values = np.asarray(small, np.float32)
+        pixels = np.interp(values, (0, max(float(values.max()), 255)), (0, 255)).astype(np.uint8)
+    else:
+        pixels = np.asarray(small.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
+    return pixels.reshape(size[1], size[0], -1)
 
 
 def _sums_of_wide(values: NDArray[Any]) -> ChannelSums | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..images import sniff_format
 from ..sample import ImageFacts
 from .fitting import SIDE, Unfit
 
@@ -17,25 +17,19 @@ THUMBNAIL = SIDE["lstm"]
 """Pixels along each side of what the small networks get: the most that any of them reads."""
 
 
-def thumbnail(data: memoryview, facts: ImageFacts, side: int, crop: int | None, bgr: bool) -> NDArray[np.uint8]:
+def thumbnail(facts: ImageFacts, side: int, crop: int | None, bgr: bool) -> NDArray[np.uint8]:
     """``(side, side, channels)`` evenly spread pixels of an image, or of the middle ``crop`` pixels of it.
-
-    Decoded at the smallest scale that has as many: a JPEG's costs a fraction of the whole.
 
     Raises
     ------
     Unfit
-        The image is smaller than the crop.
+        The image is smaller than the crop, or of a kind that no pixels were kept of.
     """
-    assert facts.width is not None
-    assert facts.height is not None
+    if facts.width is None or facts.height is None or facts.scaled is None:
+        raise Unfit(f"a {facts.format} of this kind ({facts.mode}) is not shown to the network")
     if crop is not None and min(facts.width, facts.height) < crop:
         raise Unfit(f"the crop of {crop} is larger than the image, {facts.width}x{facts.height}")
-    if facts.scaled is not None and facts.channels in (1, 3):
-        pixels = facts.scaled[:, :, ::-1] if bgr else facts.scaled
-    else:
-        wanted = side if crop is None else -(-side * max(facts.width, facts.height) // crop)
-        pixels = _decoded(data, facts, wanted, bgr)
+    pixels = facts.scaled[:, :, ::-1] if bgr else facts.scaled
     height, width = pixels.shape[:2]
     rows, columns = (
         _spread(actual, shown, side, crop) for actual, shown in ((facts.height, height), (facts.width, width))
@@ -48,7 +42,7 @@ def resized(
     data: memoryview, facts: ImageFacts, height: int | None, width: int | None, crop: int | None, bgr: bool
 ) -> NDArray[np.uint8]:
     """``(height, width, channels)`` of an image, for a model that reads that size; cropped instead where it has one."""
-    pixels = _decoded(data, facts, None, bgr)
+    pixels = _decoded(data, facts, bgr)
     if crop is not None:
         if min(pixels.shape[:2]) < crop:
             raise Unfit(f"the crop of {crop} is larger than the image, {facts.width}x{facts.height}")
@@ -69,22 +63,19 @@ def _spread(actual: int, shown: int, side: int, crop: int | None) -> NDArray[np.
     return np.minimum((places * shown / actual).astype(np.int64), shown - 1)
 
 
-def _decoded(data: memoryview, facts: ImageFacts, least: int | None, bgr: bool) -> NDArray[np.uint8]:
-    """``(height, width, channels)``: 1 channel of grey images, else 3; ``least`` pixels a side are enough."""
+def _decoded(data: memoryview, facts: ImageFacts, bgr: bool) -> NDArray[np.uint8]:
+    """``(height, width, channels)``: 1 channel of grey images, else 3."""
+    if sniff_format(data) != facts.format:
+        raise Unfit("the image stands inside another value, from which it is not taken out for a model")
     if facts.format == "JPEG" and facts.channels in (1, 3):
         space = "GRAY" if facts.channels == 1 else "BGR" if bgr else "RGB"
-        scale: dict[str, Any] = {} if least is None else {"min_height": least, "min_width": least}
         try:
-            decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                data, space, fastdct=True, fastupsample=True, strict=False, **scale
-            )
+            decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, space, strict=False)
         except ValueError:
             pass  # an exotic one, which Pillow reads
         else:
             return decoded
     with Image.open(BytesIO(data), formats=[facts.format] if facts.format else None) as image:
-        if least is not None:
-            image.draft("L" if image.mode == "L" else "RGB", (least, least))
         grey = image.mode in ("1", "L", "I", "F", "I;16", "I;16B", "LA")
         pixels = np.asarray(_eight_bits(image) if grey else image.convert("RGB"))
     pixels = pixels.reshape(*pixels.shape[:2], -1)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..options import Options, ProbeOptions, ProbeTask
-from ..sample import ArrayBlock, LabelBlock, ProbeFault, ProbeOutcome, Rows, SampleBatch
+from ..sample import ArrayBlock, ImageFacts, LabelBlock, ProbeFault, ProbeOutcome, Rows, SampleBatch
 from ..stamp import touch, untouch
 from .canary import Model
 from .fitting import Fit, Unfit
@@ -155,12 +155,11 @@ class Prober:
         contents = _contents(samples)
         shapes: dict[tuple[str, tuple[int, ...]], list[tuple[int, NDArray[np.uint8]]]] = {}
         for image in samples.images:
-            data = contents.get(image.row)
-            if image.facts.sums is None or data is None:
+            if image.facts.sums is None:
                 continue
             touch(image.row)
             try:
-                pixels = self._pixels(data, image.facts)
+                pixels = self._pixels(image.facts, contents.get(image.row, memoryview(b"")))
             except Unfit as exc:
                 faults.append(ProbeFault(image.row, "probe-failed", str(exc), dataset=image.dataset))
                 continue
@@ -170,14 +169,14 @@ class Prober:
             rows = np.array([row for row, _ in found], np.int64)
             yield Block(dataset, rows, np.stack([pixels for _, pixels in found]), "HWC", resampled=True)
 
-    def _pixels(self, data: memoryview, facts: Any) -> NDArray[np.uint8]:
+    def _pixels(self, facts: ImageFacts, data: memoryview) -> NDArray[np.uint8]:
         crop = self._options.crop
         if self._caffe:
             self._preprocessing.hold(facts.height, facts.width)
         wanted = self._models.image_size
         if wanted is not None:
             return resized(data, facts, *wanted, crop, self._caffe)
-        return thumbnail(data, facts, THUMBNAIL, crop, self._caffe)
+        return thumbnail(facts, THUMBNAIL, crop, self._caffe)
 
 
 def labels_of(samples: SampleBatch, rows: Rows) -> tuple[NDArray[Any] | None, NDArray[np.bool_]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from tests.probe_sets import (
     CLASSES,
     GUILTY,
@@ -288,3 +291,32 @@ def test_a_set_without_numbers_or_images_was_not_probed(tmp_path: Path, crew: Cr
     (report,) = check(path, crew=crew, select=("probe",), probe=True, layout="raw").reports
     assert [finding.rule for finding in report.findings] == ["probe-failed"]
     assert report.findings[0].location.index is None
+
+
+def test_images_inside_of_other_values_are_shown_to_the_network(tmp_path: Path, crew: Crew) -> None:
+    values = [pickle.dumps({"image": encoded("PNG", seed=index), "label": index % 5}) for index in range(40)]
+    report = check(write_values("lmdb", tmp_path, values), crew=crew, probe=True).reports[0]
+    assert report.coverage.complete, report.tracebacks
+    assert report.statistics["probe"]["samples"] == 40
+    assert not [finding for finding in report.findings if finding.rule.startswith("probe")]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "1", "I;16", "CMYK"])
+@pytest.mark.parametrize("statistics", ["full", "sampled"])
+def test_images_of_every_mode_are_shown_to_the_network(mode: str, statistics: str, tmp_path: Path, crew: Crew) -> None:
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    values = []
+    for index in range(20):
+        random = np.random.default_rng(index)
+        if mode == "I;16":
+            stream = BytesIO()
+            Image.fromarray(random.integers(0, 1 << 16, (70, 80)).astype(np.uint16)).save(stream, "PNG")
+            values.append(stream.getvalue())
+        else:
+            values.append(encoded(kind, mode=mode, seed=index))
+    (report,) = check(
+        write_values("lmdb", tmp_path, values), crew=crew, select=("probe",), probe=True, statistics=statistics
+    ).reports
+    assert report.coverage.complete, report.tracebacks
+    assert report.statistics["probe"]["samples"] == 20
+    assert report.findings == ()
