@@ -301,8 +301,8 @@ def stopping_records(case: Case, symptoms: Symptoms) -> Iterator[Sign]:
     """Records at which Caffe stopped, as far as the data show them."""
     for one in suspects(case, symptoms)[:4]:
         taken = f"; iteration {one.reached:,} takes it first" if one.reached is not None else ""
-        remedy = f"write {one.scanned.report.source.path} again without the record"
-        yield Sign(60 if one.inside else 30, f"{one.finding.message}{taken}", f"{one.name}, {one.finding.rule}", remedy)
+        where = f"{one.name}, {one.finding.rule}"
+        yield Sign(60 if one.inside else 30, f"{one.finding.message}{taken}", where, remedy_of(one))
 
 
 STOPPERS = (
