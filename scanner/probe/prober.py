@@ -223,7 +223,7 @@ class _Look:
         if label_spoilt and finite and not overflowed:
             layer, message = "label", f"the label is not finite, and so the loss: {self.loss:g}"
         elif not finite:
-            layer, message = "input", f"{self._input()}: {self._outcome()}"
+            layer, message = "input", f"{self._input().rstrip(',')}: {self._outcome()}"
         elif overflowed:
             layer, message = overflowed[0], f"{self._input()} overflows in {overflowed[0]}: {self._outcome()}"
         elif not np.isfinite(self.loss):

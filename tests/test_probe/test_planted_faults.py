@@ -30,6 +30,7 @@ from tests.test_layouts.messages import Datum
 
 from datascan.scanner import Finding, Report, check
 from datascan.scanner.crew import Crew
+from datascan.scanner.options import Statistics
 
 NETS = ("auto", "softmax", "mlp", "conv", "lstm")
 VALUES = {0: np.nan, 7: np.inf, 15: -np.inf, 23: 3e38, 30: -3e38}
@@ -177,7 +178,7 @@ def test_doubles_beyond_single_precision_are_not_finite_as_inputs(tmp_path: Path
     finding = only(probe(write("hdf5", tmp_path, wide, labels), crew))
     assert finding.location.index == GUILTY
     assert finding.data["input_finite"] is False
-    assert "1e+39 at [0, 0, 0], which becomes inf as input" in finding.message
+    assert "1e+39 at [0, 0, 0], which becomes inf as input: the loss is" in finding.message
 
 
 def test_a_finite_input_that_overflows_in_the_network_is_told_apart(tmp_path: Path, crew: Crew) -> None:
@@ -303,7 +304,9 @@ def test_images_inside_of_other_values_are_shown_to_the_network(tmp_path: Path, 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "1", "I;16", "CMYK"])
 @pytest.mark.parametrize("statistics", ["full", "sampled"])
-def test_images_of_every_mode_are_shown_to_the_network(mode: str, statistics: str, tmp_path: Path, crew: Crew) -> None:
+def test_images_of_every_mode_are_shown_to_the_network(
+    mode: str, statistics: Statistics, tmp_path: Path, crew: Crew
+) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
     values = []
     for index in range(20):
