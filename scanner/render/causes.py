@@ -35,7 +35,10 @@ def cause_lines(report: Report, style: Style) -> Iterator[str]:
     if style.quiet:
         return
     if not told:
-        yield f"{style.paint('PASS', 'pass')}  no sign of a cause for a loss that is not finite"
+        left = sum(cause.verdict == "not-checked" for cause in causes)
+        word = style.paint("INCOMPLETE", "incomplete") if left else style.paint("PASS", "pass")
+        gap = f"; {left} of {len(causes)} causes were not checked" if left else ""
+        yield f"{word}  no sign of a cause for a loss that is not finite{gap}"
         yield from charts(report, style)
     yield ""
     for cause in causes:

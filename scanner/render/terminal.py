@@ -54,8 +54,9 @@ def report_lines(report: Report, style: Style, pages: Mapping[str, Page]) -> Ite
     """All lines of a report."""
     shown = [one for one in report.reports if not (style.quiet and one.exit_code is ExitCode.CLEAN)]
     if report.causes is not None:
-        yield from cause_lines(report, style)
-        if shown:
+        told = list(cause_lines(report, style))
+        yield from told
+        if shown and told:
             yield from ("",) if style.quiet else ("", style.paint("─" * style.width, "dim"), "")
     for number, one in enumerate(shown):
         if number:

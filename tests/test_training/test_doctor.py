@@ -325,6 +325,14 @@ def test_the_command_writes_causes(inside: Path, capsys: pytest.CaptureFixture[s
     }
 
 
+def test_nothing_looked_at_is_never_a_pass(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (inside / "solver.prototxt").write_text(SOLVER)
+    assert main(["doctor", "--solver", "solver.prototxt"]) == 0
+    assert capsys.readouterr().out.startswith("INCOMPLETE  no sign of a cause")
+    assert main(["doctor", "--log", "absent.log"]) == 3
+    assert "absent.log: can't be read" in capsys.readouterr().out
+
+
 def test_a_scan_has_no_causes(folder: Path, crew: Crew) -> None:
     folder.mkdir()
     write_set(folder / "train_lmdb")
