@@ -86,8 +86,10 @@ class ReadOnlyFile:
     def close(self) -> None:
         """Close it. Twice does no harm."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._close(self._descriptor)
             self._descriptor = -1
+
+    _close = staticmethod(os.close)  # a name of the class: the module's are gone when the interpreter ends
 
     def __del__(self) -> None:
         self.close()
