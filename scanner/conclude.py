@@ -14,7 +14,8 @@ from ..backends.errors import StoreError
 from .finding import Finding, Location, Severity
 from .partial import Partial
 from .plan import WHOLE_SET_RULES, Plan
-from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport
+from .reader import Reader
+from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport, Stretch
 from .rules import instantiate
 from .rules.base import Rule
 from .rules.store import StoreReaderDied
@@ -236,6 +237,9 @@ def source_report(plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
         stopped=outcome.scanned.stopped is not None,
         crashed=bool(crashes),
         tracebacks=tuple(total.crashes.values()),
+        rules=plan.rules,
+        stretches=tuple(Stretch(count, table.columns, table.file) for table, count in total.extents),
+        reader=Reader(plan.source, plan.choice.layout, plan.context.options, tuple(outcome.scanned.spans)),
     )
 
 

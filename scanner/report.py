@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
 from ..backends.errors import DatascanError
+from .exhibit import Distributions, Exhibit
 from .finding import Finding, Severity
 from .version import __version__
 
@@ -107,13 +108,25 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive positions of a scan: the records of a key-value store, or the rows of datasets that go together."""
+
+    positions: int
+    columns: tuple[str, ...] = ()
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceReport:
     """The report of one source.
 
     ``findings`` are in store order, those of the set as a whole first; ``omitted`` counts, per rule, the findings
     beyond ``--max-findings``, by severity; ``error`` says why the source could not be looked at, if it could not.
-    ``stopped`` says that the source went away before its end. ``tracebacks`` are for a report of our own bugs and not
-    in the JSON.
+    ``stopped`` says that the source went away before its end.
+
+    The rest is not in the JSON: ``tracebacks`` for a report of our own bugs; ``rules`` that ran; ``stretches``, what
+    positions were scanned, in store order; ``reader``, by which records can be read again (see `exhibits`), and what
+    was made of them: ``exhibits`` by the finding's number, and ``distributions`` of values.
     """
 
     source: SourceInfo
@@ -128,6 +141,28 @@ class SourceReport:
     stopped: bool = False
     crashed: bool = False
     tracebacks: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
+    reader: object = field(default=None, repr=False, compare=False)
+    exhibits: Mapping[int, Exhibit] = field(default_factory=dict, repr=False, compare=False)
+    distributions: Distributions | None = field(default=None, repr=False, compare=False)
+
+    def positions(self) -> Iterator[int | None]:
+        """The position of each finding in the whole scan, where rows of several tables are counted one after the other.
+
+        ``None`` for findings about the set as a whole, and where the table is not known.
+        """
+        starts: dict[tuple[str | None, str | None], int] = {}
+        start = 0
+        for stretch in self.stretches:
+            for column in stretch.columns or (None,):
+                starts.setdefault((stretch.file, column), start)
+            start += stretch.positions
+        alone = len(self.stretches) < 2
+        for finding in self.findings:
+            location, file = finding.location, finding.data.get("file")
+            begin = 0 if alone else starts.get((file if isinstance(file, str) else None, location.dataset))
+            yield None if location.index is None or begin is None else begin + location.index
 
     def count(self, severity: Severity) -> int:
         """Findings of a severity, the omitted ones included."""
@@ -138,6 +173,10 @@ class SourceReport:
         """Findings of a rule, the omitted ones included."""
         kept = sum(finding.rule == rule for finding in self.findings)
         return kept + sum(self.omitted.get(rule, {}).values())
+
+    def to_counts(self) -> dict[str, int]:
+        """Findings by severity, the gravest first."""
+        return {s.value: self.count(s) for s in (Severity.ERROR, Severity.WARNING, Severity.INFO)}
 
     @property
     def failed(self) -> bool:
@@ -175,7 +214,7 @@ class SourceReport:
         return {
             "source": self.source.to_dict(),
             "coverage": self.coverage.to_dict(),
-            "counts": {s.value: self.count(s) for s in (Severity.ERROR, Severity.WARNING, Severity.INFO)},
+            "counts": self.to_counts(),
             "omitted": {rule: sum(counts.values()) for rule, counts in sorted(self.omitted.items())},
             "findings": [finding.to_dict() for finding in self.findings],
             "statistics": self.statistics,

@@ -173,14 +173,7 @@ Exit codes:
     help="Keep what is done in FILE, outside of the data sets: the same command goes on there if this one is killed. "
     "Removed when all is done.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    metavar="FORMAT[=FILE]",
-    multiple=True,
-    help="text or json, to a file or to standard output; repeatable.  [default: text]",
-)
+@params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="Text says nothing of sources that passed, and no progress is shown.")
 @click.option(
     "--no-progress", is_flag=True, help="Show no progress. There is none unless standard error is a terminal."

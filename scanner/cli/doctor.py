@@ -66,14 +66,7 @@ Exit codes:
     callback=params.size_bytes,
     help="A record whose reader takes more memory is reported (512M, 2G, none).",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    metavar="FORMAT[=FILE]",
-    multiple=True,
-    help="text or json, to a file or to standard output; repeatable.  [default: text]",
-)
+@params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="Text has the confirmed and likely causes and what failed alone.")
 @click.option(
     "--no-progress", is_flag=True, help="Show no progress. There is none unless standard error is a terminal."

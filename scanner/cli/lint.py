@@ -57,14 +57,7 @@ Exit codes:
     show_default=True,
     help="Findings at or above it make the verdict FAIL.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    metavar="FORMAT[=FILE]",
-    multiple=True,
-    help="text or json, to a file or to standard output; repeatable.  [default: text]",
-)
+@params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="Text says nothing of files that passed.")
 @params.colour_option
 @params.debug_option

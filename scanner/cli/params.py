@@ -13,6 +13,9 @@ from .session import Session
 
 LEVELS = ("error", "warning", "info")
 
+FORMATS = ("text", "json", "html")
+"""The formats of reports, spelt out here: to import them for ``--help`` would take longer than to print it."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -114,4 +117,17 @@ def data_root_option(command: F) -> F:
         "--data-root",
         metavar="DIR",
         help="A folder that relative paths in a net count from, besides the working folder.",
+    )(command)
+
+
+def outputs_option(command: F) -> F:
+    """``--output``."""
+    return click.option(
+        "-o",
+        "--output",
+        "outputs",
+        metavar="FORMAT[=FILE]",
+        multiple=True,
+        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}, to a file or to standard output; repeatable.  "
+        "[default: text]",
     )(command)

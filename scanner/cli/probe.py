@@ -94,14 +94,7 @@ DEFAULT_RULES = "store,record-undecodable,record-empty,record-size-mismatch,imag
     callback=params.size_bytes,
     help="A record whose reader takes more memory is reported (512M, 2G, none).",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    metavar="FORMAT[=FILE]",
-    multiple=True,
-    help="text or json, to a file or to standard output; repeatable.  [default: text]",
-)
+@params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no progress, and nothing of sources that passed.")
 @click.option("--no-progress", is_flag=True, help="Show no progress.")
 @params.colour_option

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol, TextIO
 
 from ..report import Report
+from .html import render_html
 from .json_ import render_json
 from .style import DEFAULT, Style
 from .terminal import render_text
@@ -20,5 +21,5 @@ class Renderer(Protocol):
         """Write the report."""
 
 
-RENDERERS: Mapping[str, Renderer] = {"text": render_text, "json": render_json}
+RENDERERS: Mapping[str, Renderer] = {"text": render_text, "json": render_json, "html": render_html}
 """Format name, as ``--output`` takes it, to its renderer."""

@@ -15,7 +15,7 @@ from ..finding import Finding, Severity
 from ..report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport
 from .doctor_data import source_facts
 from .doctor_weights import Weights, read_weights
-from .lint import kind_of, read_text
+from .lint import Choice, kind_of, read_text
 from .log_check import check_log
 from .log_facts import LogFacts, LogRun, TextBlock
 from .log_reader import read_log
@@ -293,6 +293,7 @@ def judged(
         fail_on=fail_on,
         crashed=bool(tracebacks),
         tracebacks=tracebacks,
+        rules=Choice().rules_of(kind),
     )
     return findings, report
 

@@ -47,10 +47,10 @@ class Choice:
             if self.rules is None or finding.rule in self.rules
         )
 
-    def wants(self, family: str) -> bool:
-        """Whether any rule of a family is asked for."""
-        names = [rule.name for rule in FILE_RULES if rule.name.partition("-")[0] == family]
-        return self.rules is None or any(name in self.rules for name in names)
+    def rules_of(self, family: str) -> tuple[str, ...]:
+        """The rules of a family that are asked for."""
+        names = (rule.name for rule in FILE_RULES if rule.name.partition("-")[0] == family)
+        return tuple(name for name in names if self.rules is None or name in self.rules)
 
 
 def lint(*paths: str | PathLike[str], choice: Choice | None = None) -> Report:
@@ -94,6 +94,7 @@ def lint_file(path: str, named: Collection[str], choice: Choice) -> SourceReport
         fail_on=choice.fail_on,
         crashed=bool(tracebacks),
         tracebacks=tracebacks,
+        rules=choice.rules_of(kind),
     )
 
 
@@ -156,7 +157,7 @@ def coverage_of(message: Message, kind: str, text: bytes, named: Collection[str]
     reasons, not_run = [], []
     if message.fault is not None:
         reasons.append(f"what stands behind the syntax error in line {message.fault.line} was not judged")
-    if kind == "solver" and choice.wants("net"):
+    if kind == "solver" and choice.rules_of("net"):
         given = {os.path.basename(name) for name in named}
         absent = [net for net in Solver.of(message).nets if os.path.basename(net) not in given]
         not_run += [NotRun("net", f"{net} is not read: only files named on the command line are") for net in absent]

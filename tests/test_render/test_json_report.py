@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.test_render.examples import EXAMPLES
 
+from datascan.scanner.cli.params import FORMATS
 from datascan.scanner.render import RENDERERS
 from datascan.scanner.render.json_ import portable_json, render_json
 
@@ -36,4 +37,4 @@ def test_text_stays_readable_where_the_stream_takes_it() -> None:
 
 
 def test_formats_are_those_that_the_help_names() -> None:
-    assert list(RENDERERS) == ["text", "json"]
+    assert tuple(RENDERERS) == FORMATS

@@ -1,0 +1,39 @@
+"""Reports as web pages: one file, no server, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+from ...report import Report
+from ..pages import Page
+from ..style import DEFAULT, Style
+from ..terminal import rule_pages
+
+__all__ = ["render_html"]
+
+
+def render_html(
+    report: Report,
+    stream: TextIO,
+    style: Style = DEFAULT,
+    pages: Mapping[str, Page] | None = None,
+) -> None:
+    """Write the report as a page; ``pages`` are the rules' own by default."""
+    from .page import write_page
+    from .report import charts, headline, room_for, source_view
+
+    chosen = rule_pages() if pages is None else pages
+    room = room_for(report)
+    write_page(
+        stream,
+        "report.html.jinja",
+        title=f"{report.verdict.upper()} · datascan",
+        report=report,
+        headline=headline(report),
+        sources=[(number, one.source.path, one) for number, one in enumerate(report.reports)],
+        view=lambda number, one: source_view(one, chosen, number, room),
+        charts=charts(report),
+        rules=sorted({finding.rule for finding in report} | {rule for one in report.reports for rule in one.omitted}),
+        quiet=style.quiet,
+    )
