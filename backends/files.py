@@ -42,7 +42,7 @@ class ReadOnlyFile:
         return os.fstat(self._descriptor).st_size
 
     def identity(self) -> dict[str, int]:
-        """Device, inode, size and time of the last change: equal as long as nobody has written to the file."""
+        """Inode, size and time of the last change: equal as long as nobody has written to the file."""
         return file_identity(os.fstat(self._descriptor))
 
     def read(self, offset: int, length: int) -> bytes:
@@ -96,9 +96,11 @@ class ReadOnlyFile:
 
 
 def file_identity(status: os.stat_result) -> dict[str, int]:
-    """What tells a file, and the state that it is in, from others."""
+    """What tells a file, and the state that it is in, from others.
+
+    Not the device: its number is each machine's own, and changes from mount to mount of one file system.
+    """
     return {
-        "device": status.st_dev,
         "inode": status.st_ino,
         "size_bytes": status.st_size,
         "modified_ns": status.st_mtime_ns,

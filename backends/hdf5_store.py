@@ -57,7 +57,7 @@ class Hdf5Store(Store):
 
     def pin(self, identity: Mapping[str, Any]) -> None:
         """See `Store.pin`. What was written over can't be read any more; `closing_damage` says so."""
-        if any(self._identity[name] != identity[name] for name in ("device", "inode")):
+        if self._identity["inode"] != identity["inode"]:
             raise StoreError(f"{self.path}: another file has taken this place while the data set was read")
         self._identity = dict(identity)
 

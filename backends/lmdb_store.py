@@ -119,7 +119,7 @@ class LmdbStore(Store):
     def pin(self, identity: Mapping[str, Any]) -> None:
         """See `Store.pin`. A state stays in the file until the second commit after it."""
         found = self._file.identity()
-        if any(found[name] != identity[name] for name in ("device", "inode")):
+        if found["inode"] != identity["inode"]:
             raise StoreError(f"{self.path}: another file has taken this place while the data set was read")
         self._pinned, self._newest = identity["transaction"], identity["newest"]
         if self._pinned != self._snapshot.transaction:

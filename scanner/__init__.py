@@ -5,6 +5,7 @@ from __future__ import annotations
 from .api import check
 from .finding import Finding, Location, Severity
 from .report import FindingsError, Report, SourceReport
+from .spread import check_shard, merge
 from .version import __version__
 
 __all__ = [
@@ -16,4 +17,6 @@ __all__ = [
     "SourceReport",
     "__version__",
     "check",
+    "check_shard",
+    "merge",
 ]

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
 from ..backends.errors import StoreError, UsageError
 from .crew import Crew
+from .engines import Engine, open_engine
 from .finding import Severity
 from .options import LossName, NetName, Options, Precision, ProbeOptions, Statistics
 from .progress import Progress
-from .report import Coverage, Report, SourceInfo, SourceReport
+from .report import Report, SourceReport, not_looked_at
 from .supervisor import LEAST_MEMORY, Limits
 
 if TYPE_CHECKING:  # loads numpy
@@ -52,7 +53,7 @@ def check(
     timeout_s: float = Limits.timeout_s,
     max_memory: int | None = Limits.max_memory,
     crew: Crew | None = None,
-    executor: Executor | None = None,
+    executor: Executor | Engine | str | None = None,
     resume: str | PathLike[str] | Journal | None = None,
     progress: Callable[[Progress], None] | None = None,
     data_root: str | PathLike[str] | None = None,
@@ -78,7 +79,8 @@ def check(
         Workers to use instead of new ones (`jobs`, `timeout_s` and `max_memory` are theirs, then): for many small
         data sets, one call each.
     executor
-        Any `concurrent.futures.Executor` that scans the partitions instead.
+        Any `concurrent.futures.Executor` that scans the partitions instead, or the name of one: ``dask``,
+        ``dask://host:port``, ``mpi``, ``package.module:factory``. Its processes must see the same paths.
     resume
         A file outside of the data sets in which it is written down what is done, so that the same call goes on
         there after it was killed. It is removed when all is done; a `Journal` is left to the caller.
@@ -111,6 +113,8 @@ def check(
         from .journal import Journal
         from .scan import scan_source  # loads numpy, while the first worker starts
 
+        engine = stack.enter_context(open_engine(executor, workers))
+
         paths = [fspath(source) for source in sources]
         journal = resume
         if resume is not None and not isinstance(resume, Journal):
@@ -128,12 +132,12 @@ def check(
                     database=database,
                     layout=layout,
                     crew=workers,
-                    executor=executor,
+                    engine=engine,
                     progress=progress,
                     journal=journal,
                 )
             except StoreError as exc:
-                return not_looked_at(path, exc, chosen)
+                return not_looked_at(path, exc, chosen.fail_on)
 
         reports: list[SourceReport] = []
         for path in paths:
@@ -148,7 +152,7 @@ def check(
                     judged = not chosen.select
                     reports += check_net_sources(path, folders_of(data_root), scan, chosen.fail_on, judged)
                 except StoreError as exc:
-                    reports.append(not_looked_at(path, exc, chosen))
+                    reports.append(not_looked_at(path, exc, chosen.fail_on))
             else:
                 reports.append(scan(path, {}))
             if reports[-1].interrupted:
@@ -271,13 +275,3 @@ def _severity(level: Severity | str) -> Severity:
         return Severity(level.lower())
     except ValueError:
         raise UsageError(f"no severity {level!r}; there are error, warning and info") from None
-
-
-def not_looked_at(path: str, error: StoreError, options: Options) -> SourceReport:
-    """The report of a source that could not be opened."""
-    return SourceReport(
-        source=SourceInfo(path),
-        coverage=Coverage(complete=False, reasons=("the source could not be looked at",)),
-        fail_on=options.fail_on,
-        error=str(error),
-    )

@@ -7,10 +7,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import LifoQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .supervisor import Limits, Worker
 
@@ -22,6 +22,9 @@ AHEAD = 4
 """Tasks handed out per worker before their results are merged: bounds what waits in memory."""
 
 _TICK_S = 0.2
+
+Unit: TypeAlias = "list[Task]"
+"""Neighbouring tasks of one source that are handed out together."""
 
 Tick = Callable[[int, int], None]
 """Called with the records and bytes done in the tasks that are under way."""
@@ -59,8 +62,12 @@ class Crew:
     def run(self, tasks: Sequence[Task], tick: Tick) -> Generator[tuple[Task, Partial]]:
         """Scan tasks; their partial reports come in the order of the tasks. Closing it early ends what is under way."""
         pool = ThreadPoolExecutor(self.size, thread_name_prefix="datascan")
+
+        def submit(unit: Unit) -> Future[list[Partial]]:
+            return pool.submit(self.scan, unit)
+
         try:
-            yield from in_order(tasks, lambda task: pool.submit(self._contained, task), AHEAD * self.size, self, tick)
+            yield from in_order([[task] for task in tasks], submit, AHEAD * self.size, self.progress, tick)
         except BaseException:
             self.cancelled.set()
             raise
@@ -68,10 +75,11 @@ class Crew:
             pool.shutdown(wait=True, cancel_futures=True)
             self.cancelled.clear()
 
-    def _contained(self, task: Task) -> Partial:
+    def scan(self, unit: Unit) -> list[Partial]:
+        """Scan some tasks with a worker that is idle, or will be."""
         worker = self._idle.get()
         try:
-            return _scan_with(worker, task)
+            return [scan_with(worker, task) for task in unit]
         finally:
             self._idle.put(worker)
 
@@ -88,48 +96,52 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run_on(
-    executor: Executor, tasks: Sequence[Task], limits: Limits, ahead: int, tick: Tick
-) -> Generator[tuple[Task, Partial]]:
-    """Scan tasks on somebody else's executor; each of its processes keeps contained workers of its own."""
-    try:
-        yield from in_order(tasks, lambda task: executor.submit(scan_contained, task, limits), ahead, None, tick)
-    finally:
-        for task in tasks[:1]:  # only threads of this process hear of it; other processes end their tasks
-            _cancelled_of(task).set()
-            _cancelled.pop(task.source.scan)
-
-
 def in_order(
-    tasks: Sequence[Task], submit: Callable[[Task], Future[Partial]], ahead: int, crew: Crew | None, tick: Tick
+    units: Iterable[Unit],
+    submit: Callable[[Unit], Future[list[Partial]]],
+    ahead: int,
+    progress: Callable[[], tuple[int, int]],
+    tick: Tick,
+    rescue: Callable[[Unit, Exception], Future[list[Partial]]] | None = None,
 ) -> Generator[tuple[Task, Partial]]:
-    """Results in the order of the tasks, with at most ``ahead`` tasks handed out beyond the one that is next."""
-    waiting: deque[tuple[Task, Future[Partial]]] = deque()
-    upcoming = iter(tasks)
+    """Results in the order of the tasks, with at most ``ahead`` units handed out beyond the one that is next.
+
+    ``progress`` gives the records and bytes done in units that are not finished. ``rescue`` is asked to hand a unit
+    out again that came back with an error; it raises what can't be mended.
+    """
+    waiting: deque[tuple[Unit, Future[list[Partial]]]] = deque()
+    upcoming = iter(units)
     try:
         while True:
-            while len(waiting) < ahead and (task := next(upcoming, None)) is not None:
-                waiting.append((task, submit(task)))
+            while len(waiting) < ahead and (unit := next(upcoming, None)) is not None:
+                waiting.append((unit, submit(unit)))
             if not waiting:
                 return
-            task, future = waiting[0]
+            unit, future = waiting[0]
             if not wait([future], _TICK_S).done:
-                tick(*_under_way(waiting, crew))
+                tick(*_under_way(waiting, progress()))
+                continue
+            try:
+                partials = future.result()
+            except Exception as exc:
+                if rescue is None:
+                    raise
+                waiting[0] = unit, rescue(unit, exc)
                 continue
             waiting.popleft()
-            yield task, future.result()
+            yield from zip(unit, partials, strict=True)
     finally:
         for _, future in waiting:
             future.cancel()
 
 
-def _under_way(waiting: Iterable[tuple[Task, Future[Partial]]], crew: Crew | None) -> tuple[int, int]:
-    """Records and bytes of tasks that are being scanned, or wait for one before them."""
-    records, size_bytes = (0, 0) if crew is None else crew.progress()
-    for task, future in waiting:
+def _under_way(waiting: Iterable[tuple[Unit, Future[list[Partial]]]], unfinished: tuple[int, int]) -> tuple[int, int]:
+    """Records and bytes of units that are being scanned, or wait for one before them."""
+    records, size_bytes = unfinished
+    for unit, future in waiting:
         if future.done() and not future.cancelled() and future.exception() is None:
-            records += future.result().seen
-            size_bytes += task.partition.size_bytes
+            records += sum(partial.seen for partial in future.result())
+            size_bytes += sum(task.partition.size_bytes for task in unit)
     return records, size_bytes
 
 
@@ -142,8 +154,9 @@ _cancelled: dict[int, threading.Event] = {}
 """Set when the scan of that number is interrupted."""
 
 
-def _cancelled_of(task: Task) -> threading.Event:
-    return _cancelled.setdefault(task.source.scan, threading.Event())
+def cancel_scan(scan: int) -> None:
+    """End what `scan_contained` does in this process for that scan, and will be asked to do for it."""
+    _cancelled.setdefault(scan, threading.Event()).set()
 
 
 @atexit.register
@@ -156,9 +169,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_idle.clear)  # they answer to the parent
 
 
-def scan_contained(task: Task, limits: Limits) -> Partial:
-    """Scan one task in a worker of this process's own, so that a culprit does not end this process."""
-    cancelled = _cancelled_of(task)
+def scan_contained(unit: Unit, limits: Limits) -> list[Partial]:
+    """Scan some tasks of a source in a worker of this process's own, so that a culprit does not end this process."""
+    cancelled = _cancelled.setdefault(unit[0].source.scan, threading.Event())
     try:
         worker = _idle.pop()
     except IndexError:
@@ -168,12 +181,13 @@ def scan_contained(task: Task, limits: Limits) -> Partial:
         worker = Worker(limits, cancelled)
     worker.cancelled = cancelled
     try:
-        return _scan_with(worker, task)
+        return [scan_with(worker, task) for task in unit]
     finally:
         _idle.append(worker)
 
 
-def _scan_with(worker: Worker, task: Task) -> Partial:
+def scan_with(worker: Worker, task: Task) -> Partial:
+    """Scan one task with a worker that may die of it."""
     from .contain import Containment
 
     return Containment(task, worker.call).run()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
-from ..backends.errors import DatascanError
+from ..backends.errors import DatascanError, StoreError
 from .exhibit import Distributions, Exhibit
 from .finding import Finding, Severity
 from .version import __version__
@@ -221,6 +221,16 @@ class SourceReport:
             "error": self.error,
             "run": self.run.to_dict(),
         }
+
+
+def not_looked_at(path: str, error: StoreError, fail_on: Severity | None) -> SourceReport:
+    """The report of a source that could not be opened."""
+    return SourceReport(
+        source=SourceInfo(path),
+        coverage=Coverage(complete=False, reasons=("the source could not be looked at",)),
+        fail_on=fail_on,
+        error=str(error),
+    )
 
 
 CauseVerdict = Literal["confirmed", "likely", "possible", "ruled-out", "not-checked"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
+from ..backends.base import Partition
 from ..backends.errors import StoreError, UsageError
 from .conclude import Scanned, conclude, source_report
-from .crew import AHEAD, Crew, run_on
+from .crew import Crew
+from .engines import Engine, run_on
 from .finding import Finding, Severity
 from .interrupt import interrupting
 from .journal import Journal, SourceJournal
@@ -37,7 +39,7 @@ def scan_source(
     database: str | None = None,
     layout: str | None = None,
     crew: Crew,
-    executor: Executor | None = None,
+    engine: Engine | None = None,
     progress: ProgressCallback | None = None,
     journal: Journal | None = None,
 ) -> SourceReport:
@@ -47,8 +49,8 @@ def scan_source(
     ----------
     crew
         The workers. The report is the same for any number of them.
-    executor
-        Any `concurrent.futures.Executor` that scans the partitions instead; its processes must see ``path``.
+    engine
+        What scans the partitions instead; its processes must see ``path``.
     progress
         Called as the scan goes on, in this process.
     journal
@@ -63,15 +65,27 @@ def scan_source(
     KeyboardInterrupt
         Before there is anything to report. Later an interruption ends the scan with what there is.
     """
-    rules = wanted_rules(options)
     clock = Clock()
     try:
-        with interrupting():
-            plan: Plan = crew.call(make_plan, Request(str(path), options, rules, backend, database, layout))
-            plan = settled_plan(crew.call, plan)
+        plan = plan_source(Request(str(path), options, wanted_rules(options), backend, database, layout), crew)
     except WorkerDied as death:
-        return _never_opened(str(path), options, death)
-    return scan_plan(plan, crew, clock, executor, progress, None if journal is None else journal.source(plan))
+        return never_opened(str(path), options, death)
+    return scan_plan(plan, crew, clock, engine, progress, None if journal is None else journal.source(plan))
+
+
+def plan_source(request: Request, crew: Crew) -> Plan:
+    """What is to be scanned, how, and in which partitions.
+
+    Raises
+    ------
+    StoreError, UsageError
+        As `make_plan`.
+    WorkerDied
+        Opening the source ends the reader.
+    """
+    with interrupting():
+        plan: Plan = crew.call(make_plan, request)
+        return settled_plan(crew.call, plan)
 
 
 def wanted_rules(options: Options) -> tuple[str, ...]:
@@ -99,24 +113,64 @@ def scan_plan(
     plan: Plan,
     crew: Crew,
     clock: Clock,
-    executor: Executor | None = None,
+    engine: Engine | None = None,
     progress: ProgressCallback | None = None,
     journal: SourceJournal | None = None,
 ) -> SourceReport:
     """Scan what was planned, but for what the journal holds."""
-    meter = _Meter(plan, progress)
     scanned = Scanned(Partial(plan.context.options))
     scanned.total.merge(plan.opening)
-    tasks = plan.tasks()
+    read_partitions(plan, plan.tasks(), scanned, crew, engine, progress, journal)
+    return conclude_scan(plan, scanned, crew, clock)
+
+
+class Taker(Protocol):
+    """Whoever takes the partial reports of a scan, in store order."""
+
+    interrupted: bool
+    stopped: str | None
+
+    def merge(self, partition: Partition, partial: Partial) -> None:
+        """Take the next one."""
+
+
+def read_partitions(
+    plan: Plan,
+    tasks: list[Task],
+    taker: Taker,
+    crew: Crew,
+    engine: Engine | None = None,
+    progress: ProgressCallback | None = None,
+    journal: SourceJournal | None = None,
+) -> None:
+    """Scan tasks of a plan, but for what the journal holds; Ctrl-C keeps what is there, and so does a lost source."""
+    meter = _Meter(plan, tasks, progress)
+    tasks = list(tasks)
     for partial in journal.partials() if journal is not None else ():
         task = tasks.pop(0)
-        scanned.merge(task.partition, partial)
+        taker.merge(task.partition, partial)
         meter.done(task, partial)
-    if executor is not None:
-        partials = run_on(executor, tasks, crew.limits, AHEAD * crew.size, meter.tick)
-    else:
-        partials = crew.run(tasks, meter.tick)
-    _merge(scanned, partials, meter, journal)
+    partials = crew.run(tasks, meter.tick) if engine is None else run_on(engine, tasks, crew, meter.tick)
+    try:
+        with closing(partials):
+            while True:
+                with interrupting():
+                    found = next(partials, None)
+                if found is None:
+                    return
+                task, partial = found
+                taker.merge(task.partition, partial)
+                meter.done(task, partial)
+                if journal is not None:
+                    journal.append(task.partition.ordinal, partial)
+    except KeyboardInterrupt:
+        taker.interrupted = True
+    except StoreError as exc:
+        taker.stopped = f"the rest could not be read: {exc}"
+
+
+def conclude_scan(plan: Plan, scanned: Scanned, crew: Crew, clock: Clock) -> SourceReport:
+    """The report of what was scanned: rules of the whole set, the store's last word, training where asked for."""
     try:
         with interrupting():
             scanned.total.summary.probe.curve = None if scanned.ended_early else trained(crew.call, plan)
@@ -127,31 +181,7 @@ def scan_plan(
     return source_report(plan, outcome, clock.run_info(max(min(crew.size, len(plan.partitions)), 1)))
 
 
-def _merge(
-    scanned: Scanned,
-    partials: Generator[tuple[Task, Partial]],
-    meter: _Meter,
-    journal: SourceJournal | None,
-) -> None:
-    """Merge partial reports in order; Ctrl-C keeps what is there, and so does a source that is gone."""
-    try:
-        with closing(partials):
-            while True:
-                with interrupting():
-                    task, partial = next(partials, (None, None))
-                if task is None or partial is None:
-                    return
-                scanned.merge(task.partition, partial)
-                meter.done(task, partial)
-                if journal is not None:
-                    journal.append(task.partition.ordinal, partial)
-    except KeyboardInterrupt:
-        scanned.interrupted = True
-    except StoreError as exc:
-        scanned.stopped = f"the rest could not be read: {exc}"
-
-
-def _never_opened(path: str, options: Options, death: WorkerDied) -> SourceReport:
+def never_opened(path: str, options: Options, death: WorkerDied) -> SourceReport:
     """The report of a store whose opening kills the reader."""
     severity = options.severities.get("store-reader-died", Severity.ERROR)
     finding = Finding("store-reader-died", severity, f"opening the store ends the reader: it {death.reason}")
@@ -166,9 +196,9 @@ def _never_opened(path: str, options: Options, death: WorkerDied) -> SourceRepor
 class _Meter:
     """Adds up what tasks report and passes it on."""
 
-    def __init__(self, plan: Plan, callback: ProgressCallback | None) -> None:
+    def __init__(self, plan: Plan, tasks: Sequence[Task], callback: ProgressCallback | None) -> None:
         self.path = plan.source.path
-        self.total_bytes = sum(partition.size_bytes for partition in plan.partitions)
+        self.total_bytes = sum(task.partition.size_bytes for task in tasks)
         self.callback = callback
         self.records = self.done_bytes = 0
 

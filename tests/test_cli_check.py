@@ -83,6 +83,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "layout": None,
         "resume": None,
         "progress": None,
+        "executor": None,
         "data_root": None,
         "select": (),
         "ignore": (),

@@ -20,6 +20,7 @@ from tests.killers import LABELS, Killer, KillingSource, SilentKiller, write_rec
 from datascan.backends.base import BATCH_RECORDS, Partition
 from datascan.scanner.conclude import conclude, source_report
 from datascan.scanner.crew import Crew
+from datascan.scanner.engines import open_engine
 from datascan.scanner.finding import Finding, Severity
 from datascan.scanner.options import Options
 from datascan.scanner.plan import Plan, Request, make_plan
@@ -86,7 +87,8 @@ def cut(plan: Plan, pages: int) -> Plan:
 
 def scan(crew: Crew, plan: Plan, executor: Executor | None = None) -> Outcome:
     scanned: Counter[int] = Counter()
-    report = scan_plan(plan, crew, Clock(), executor)
+    with open_engine(executor, crew) as engine:
+        report = scan_plan(plan, crew, Clock(), engine)
     for label, count in report.statistics.get("labels", {}).items():
         scanned[int(label)] = count
     return Outcome(report, scanned)

@@ -20,6 +20,7 @@ from tests.killers import Killer, write_records
 from tests.test_containment import cut, plan_of
 
 from datascan.scanner.crew import Crew
+from datascan.scanner.engines import Engine
 from datascan.scanner.interrupt import interruptible, interrupting, uninterrupted
 from datascan.scanner.scan import Clock, scan_plan
 from datascan.scanner.supervisor import Limits, Worker
@@ -174,7 +175,7 @@ def test_an_interrupted_executor_ends_its_threads(tmp_path: Path) -> None:
         def interrupt(_: object) -> None:
             raise KeyboardInterrupt
 
-        assert scan_plan(plan, crew, Clock(), pool, interrupt).exit_code == 130
+        assert scan_plan(plan, crew, Clock(), Engine(pool, 2), interrupt).exit_code == 130
 
 
 def test_a_call_that_is_interrupted_leaves_no_answer_for_the_next() -> None:

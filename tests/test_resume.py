@@ -27,7 +27,8 @@ from datascan.scanner import Report, check
 from datascan.scanner.codec import Codec, CodecError
 from datascan.scanner.crew import Crew
 from datascan.scanner.finding import Finding, Location, Severity
-from datascan.scanner.journal import MAGIC, PARTIALS, Journal, ResumeError
+from datascan.scanner.frames import PARTIALS
+from datascan.scanner.journal import Journal, ResumeError
 from datascan.scanner.options import Options
 from datascan.scanner.partial import Partial
 
@@ -253,7 +254,7 @@ def test_any_flipped_byte_costs_at_most_what_is_behind_it(tmp_path: Path, many: 
     whole = file.read_bytes()
     with Journal(file, [str(many)]) as journal:
         kept = len(journal._frames[0])
-    for place in range(len(MAGIC), len(whole), len(whole) // 150):
+    for place in range(len(Journal.magic), len(whole), len(whole) // 150):
         flipped = bytearray(whole)
         flipped[place] ^= 0xFF
         file.write_bytes(flipped)
@@ -317,7 +318,7 @@ class Bomb:
 
 def test_a_checkpoint_from_elsewhere_runs_nothing(tmp_path: Path, crew: Crew) -> None:
     path, file = write_lmdb(tmp_path / "set"), tmp_path / "scan.ckpt"
-    for contents in (pickle.dumps(Bomb(tmp_path / "bang")), MAGIC + pickle.dumps(Bomb(tmp_path / "bang"))):
+    for contents in (pickle.dumps(Bomb(tmp_path / "bang")), Journal.magic + pickle.dumps(Bomb(tmp_path / "bang"))):
         file.write_bytes(contents)
         try:
             check(path, crew=crew, resume=file)
@@ -345,7 +346,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_scan(
 
         def then_full(journal: Journal, plan: Any) -> Any:
             found = source(journal, plan)
-            monkeypatch.setattr(Journal, "_write", full)
+            monkeypatch.setattr(Journal, "write", full)
             return found
 
         monkeypatch.setattr(Journal, "source", then_full)

@@ -21,6 +21,8 @@ Examples:
   datascan check train_lmdb --sample 0.01                # a first look at a large set
   datascan check train_lmdb --resume train.ckpt          # goes on where it was killed
   datascan check train_lmdb --quiet --output json=report.json   # in a pipeline
+  datascan check train_lmdb --shard 3/7 --partial parts/3       # a seventh of it, on one of seven machines
+  datascan check train_lmdb --executor dask://head:8786         # on a Dask cluster
 
 \b
 Exit codes:
@@ -143,13 +145,8 @@ Exit codes:
 )
 @probe_options(hidden=True)
 @params.data_root_option
-@click.option(
-    "-j",
-    "--jobs",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Worker processes; the report is the same for any number.  [default: one for each core]",
-)
+@params.jobs_option
+@params.executor_option
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -172,6 +169,16 @@ Exit codes:
     metavar="FILE",
     help="Keep what is done in FILE, outside of the data sets: the same command goes on there if this one is killed. "
     "Removed when all is done.",
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=params.shard,
+    help="Scan only the I-th of N shares (1/N to N/N) and write its part of the report to --partial, for datascan "
+    "merge; exit code 0 means that the share is done.",
+)
+@click.option(
+    "--partial", metavar="FILE", help="Where --shard writes; the same command on the same file goes on there."
 )
 @params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="Text says nothing of sources that passed, and no progress is shown.")
@@ -196,9 +203,26 @@ def check(session: Session, /, sources: tuple[str, ...], **given: Any) -> int:
     stray = None if given["probe"] else given_without_probe(click.get_current_context())
     if stray is not None:
         raise click.UsageError(f"{stray} is about a network; give --probe as well")
+    _refuse_half_shards(given)
     with uninterrupted():
         check_limits(given["timeout"], given["max_memory"])
         with Crew(given["jobs"], Limits(given["timeout"], given["max_memory"])) as crew:
+            if given["shard"] is not None:
+                from .merge_run import run_shard
+
+                return run_shard(session, sources, given, crew)
             from .check_run import run_check  # while the first worker starts
 
             return run_check(session, sources, given, crew)
+
+
+def _refuse_half_shards(given: dict[str, Any]) -> None:
+    """A shard has a file of its own kind, and no report yet."""
+    if (given["shard"] is None) != (given["partial"] is None):
+        raise click.UsageError("--shard and --partial go together: --shard 1/3 --partial parts/1")
+    for name in ("outputs", "resume"):
+        if given["shard"] is not None and given[name]:
+            flag = name.removesuffix("s")
+            raise click.UsageError(
+                f"--{flag} does not go with --shard: the report is datascan merge's, and --partial goes on where it was"
+            )

@@ -12,13 +12,14 @@ from ...backends.errors import UsageError
 from ..api import OptionFields, check, make_options
 from ..complain import complain, complain_of_bug, complain_with_traceback, describe
 from ..crew import Crew
+from ..engines import Engine, open_engine
 from ..journal import Journal, ResumeError
 from ..options import Options
 from ..progress import progress_bar
 from ..render import RENDERERS, Style
 from ..report import Coverage, Report, SourceInfo, SourceReport
 from .names import check_layout, check_names, names_of
-from .outputs import Output, OutputFile, parse_outputs, refuse_sources
+from .outputs import Output, OutputFile, open_outputs
 from .probe_params import probe_fields
 from .session import CannotWrite, Session
 from .terminal import WIDEST, stdout_style
@@ -26,19 +27,15 @@ from .terminal import WIDEST, stdout_style
 
 def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any], crew: Crew) -> int:
     """Scan, write the reports, and give the exit code."""
-    outputs = parse_outputs(given["outputs"])
     fields = option_fields(given)
     options = make_options(**fields)
     check_layout(given["layout"])
     with ExitStack() as stack:
-        files: list[tuple[Output, OutputFile]] = []
-        for output in outputs:
-            if output.file is not None:
-                refuse_sources(output.file, [*sources, *named_by_nets(sources, given["data_root"])])
-                files.append((output, OutputFile(output.file)))
-                stack.callback(files[-1][1].close)
+        written = [*sources, *named_by_nets(sources, given["data_root"])]
+        outputs, files = open_outputs(given["outputs"], written, stack)
+        engine = stack.enter_context(open_engine(given["executor"], crew))
         journal = None if given["resume"] is None else stack.enter_context(Journal(given["resume"], sources))
-        scans = Scans(session, fields, options, given, crew, journal)
+        scans = Scans(session, fields, options, given, crew, journal, engine)
         report = Report(tuple(scans.scan_all(sources)))
         write_reports(report, outputs, files, given, session)
         if journal is not None:
@@ -117,6 +114,7 @@ class Scans:
         given: Mapping[str, Any],
         crew: Crew,
         journal: Journal | None,
+        engine: Engine | None = None,
     ) -> None:
         self.session = session
         self.fields = fields
@@ -124,6 +122,7 @@ class Scans:
         self.given = given
         self.crew = crew
         self.journal = journal
+        self.engine = engine
         self.crashes: list[str] = []
 
     def scan_all(self, sources: Sequence[str]) -> list[SourceReport]:
@@ -148,6 +147,7 @@ class Scans:
                     database=given["database"],
                     layout=given["layout"],
                     crew=self.crew,
+                    executor=self.engine,
                     resume=self.journal,
                     progress=bar,
                     data_root=given["data_root"],

@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -69,6 +69,26 @@ def refuse_sources(file: str, sources: Sequence[str]) -> None:
             raise UsageError(f"can't write {file}: it is in the data set {source}; choose a place outside")
     if is_hdf5(target) or is_lmdb(target) or is_lmdb(target.parent) or is_leveldb(target.parent):
         raise UsageError(f"can't write {file}: there is a data set; choose another place")
+
+
+def open_outputs(
+    given: Sequence[str], sources: Sequence[str], stack: ExitStack
+) -> tuple[list[Output], list[tuple[Output, OutputFile]]]:
+    """The outputs asked for, and the files of those that go to one: made before a scan that they could stop.
+
+    Raises
+    ------
+    UsageError
+        An unknown format, a place that can't be written to or belongs to one of the ``sources``.
+    """
+    outputs = parse_outputs(given)
+    files: list[tuple[Output, OutputFile]] = []
+    for output in outputs:
+        if output.file is not None:
+            refuse_sources(output.file, sources)
+            files.append((output, OutputFile(output.file)))
+            stack.callback(files[-1][1].close)
+    return outputs, files
 
 
 class OutputFile:

@@ -120,6 +120,17 @@ def data_root_option(command: F) -> F:
     )(command)
 
 
+def jobs_option(command: F) -> F:
+    """``--jobs``."""
+    return click.option(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=click.IntRange(1),
+        help="Worker processes; the report is the same for any number.  [default: one for each core]",
+    )(command)
+
+
 def outputs_option(command: F) -> F:
     """``--output``."""
     return click.option(
@@ -131,3 +142,25 @@ def outputs_option(command: F) -> F:
         help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}, to a file or to standard output; repeatable.  "
         "[default: text]",
     )(command)
+
+
+def executor_option(command: F) -> F:
+    """``--executor``."""
+    return click.option(
+        "--executor",
+        metavar="NAME",
+        default="processes",
+        show_default=True,
+        help="What scans: processes of this machine, dask (a local cluster), dask://HOST:PORT, mpi (the ranks of "
+        "mpiexec), or package.module:factory that gives a concurrent.futures.Executor.",
+    )(command)
+
+
+def shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """``I/N``."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", value)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise click.BadParameter(f"{value!r} is no shard; of three there are 1/3, 2/3 and 3/3", ctx, param)
+    return int(match[1]), int(match[2])
