@@ -20,6 +20,7 @@ from .errors import (
 )
 from .hdf5_list import is_hdf5_list
 from .magic import is_hdf5, is_leveldb, is_lmdb
+from .plugins import Registry, said
 
 if TYPE_CHECKING:  # numpy must not be imported to print a help text
     from .base import Store
@@ -39,7 +40,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One row of `BACKENDS`: the module is imported only when a path is of its format."""
+    """One row of `BACKENDS`: the module is imported only when a path is of its format.
+
+    Attributes
+    ----------
+    name
+        As ``--backend`` takes it, and as reports name the store.
+    module, factory
+        What opens a path: ``factory(path)`` of this module gives a `Store`.
+    recognises
+        Whether a path is of the format, by its first bytes or its folder's listing: total, and cheap.
+    databases, references
+        Whether the factory takes a named database, or whether to follow references to other files.
+    """
 
     name: str
     module: str
@@ -56,14 +69,29 @@ class Backend:
         return store
 
 
-BACKENDS: dict[str, Backend] = {
-    backend.name: backend
-    for backend in (
-        Backend("lmdb", ".lmdb_store", "LmdbStore", is_lmdb, databases=True),
-        Backend("leveldb", ".leveldb_store", "LevelDbStore", is_leveldb),
-        Backend("hdf5", ".hdf5_open", "open_hdf5", lambda path: is_hdf5(path) or is_hdf5_list(path), references=True),
-    )
-}
+def _checked(name: str, loaded: object) -> Backend:
+    if not isinstance(loaded, Backend):
+        raise TypeError(f"it is a {type(loaded).__name__}, not a datascan.backends.Backend")
+    if loaded.name != name:
+        raise ValueError(f"the backend calls itself {loaded.name!r}")
+    return loaded
+
+
+BACKENDS: Registry[Backend] = Registry(
+    "backends",
+    {
+        backend.name: backend
+        for backend in (
+            Backend("lmdb", ".lmdb_store", "LmdbStore", is_lmdb, databases=True),
+            Backend("leveldb", ".leveldb_store", "LevelDbStore", is_leveldb),
+            Backend(
+                "hdf5", ".hdf5_open", "open_hdf5", lambda path: is_hdf5(path) or is_hdf5_list(path), references=True
+            ),
+        )
+    },
+    _checked,
+)
+"""Our own, and behind them those of plug-ins."""
 
 
 def open_store(
@@ -106,10 +134,18 @@ def _named(backend: str) -> Backend:
 
 
 def _recognised(path: Path) -> Backend:
-    for backend in BACKENDS.values():
+    for backend in BACKENDS.own.values():
         if backend.recognises(path):
             return backend
-    raise UnknownFormat(f"{path}: {_why_unknown(path)}")
+    failed = [f"{plugin.name} of {plugin.package} is broken ({why})" for plugin, why in BACKENDS.broken.items()]
+    for name, backend in BACKENDS.foreign.items():
+        try:
+            if backend.recognises(path):
+                return backend
+        except Exception as exc:  # a plug-in that fails leaves the others their turn
+            failed.append(f"{name} fails to look at it ({said(exc)})")
+    notes = "".join(f"; plug-in {text}" for text in failed)
+    raise UnknownFormat(f"{path}: {_why_unknown(path)}{notes}")
 
 
 def _check_readable(path: Path) -> None:

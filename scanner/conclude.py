@@ -14,9 +14,10 @@ from ..backends.errors import StoreError
 from .finding import Finding, Location, Severity
 from .partial import Partial
 from .plan import WHOLE_SET_RULES, Plan
+from .plugged import is_foreign
 from .reader import Reader
 from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport, Stretch
-from .rules import instantiate
+from .rules import RULE_PLUGINS, instantiate
 from .rules.base import Rule
 from .rules.store import StoreReaderDied
 from .supervisor import WorkerDied
@@ -207,7 +208,11 @@ def _missing_keys(ask: Ask, plan: Plan, scanned: Scanned, findings: list[Finding
 def source_report(plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
     """The report of a source that was opened."""
     total, options = outcome.scanned.total, plan.context.options
-    crashes = {name: f"crashed: {text.strip().splitlines()[-1]}" for name, text in total.crashes.items()}
+    foreign = {name for name in total.crashes if _is_plugin(name, plan)}
+    crashes = {
+        name: f"{'(of a plug-in) ' * (name in foreign)}crashed: {text.strip().splitlines()[-1]}"
+        for name, text in total.crashes.items()
+    }
     reasons = [*plan.reasons, *outcome.reasons, *(f"{name} {text}" for name, text in crashes.items())]
     if total.gave_up:
         reasons.append("too many records ended the reader")
@@ -235,12 +240,19 @@ def source_report(plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
         fail_on=options.fail_on,
         interrupted=outcome.scanned.interrupted,
         stopped=outcome.scanned.stopped is not None,
-        crashed=bool(crashes),
+        crashed=bool(crashes.keys() - foreign),
         tracebacks=tuple(total.crashes.values()),
         rules=plan.rules,
         stretches=tuple(Stretch(count, table.columns, table.file) for table, count in total.extents),
         reader=Reader(plan.source, plan.choice.layout, plan.context.options, tuple(outcome.scanned.spans)),
     )
+
+
+def _is_plugin(name: str, plan: Plan) -> bool:
+    """Whether what crashed is no part of datascan: no bug of ours, but something was not looked at."""
+    if name == "layout":
+        return is_foreign(type(plan.choice.layout))
+    return name in RULE_PLUGINS and is_foreign(RULE_PLUGINS[name])
 
 
 def _omitted(total: Partial) -> dict[str, dict[Severity, int]]:

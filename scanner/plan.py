@@ -13,6 +13,7 @@ from .layouts.base import RowLayout
 from .layouts.choose import Choice, choose_layout
 from .options import Options
 from .partial import Partial
+from .plugged import broken_plugins, failed_layouts
 from .report import NotRun
 from .rules import instantiate
 from .rules.base import Context
@@ -100,6 +101,10 @@ def make_plan(request: Request) -> Plan:
     reasons = [*_asked_for_less(options), *choice.reasons]
     asked = (entry for entry in not_run if entry.rule in options.select)
     reasons += [f"{entry.rule} was asked for by name and can't run: {entry.reason}" for entry in asked]
+    not_run += failed_layouts(choice.failed)
+    for entry, missed in broken_plugins(options):
+        not_run.append(entry)
+        reasons += [f"plug-in {entry.reason}"] * missed
     if isinstance(choice.layout, RowLayout):
         skipped = choice.layout.not_looked_at()
         not_run += [NotRun("dataset", f"{name}: {why}") for name, why in skipped]

@@ -168,7 +168,7 @@ def test_never_and_sample(run: Run, scanner: Scanner) -> None:
         (["--severity", "value-nan"], "RULE=LEVEL"),
         (["--severity", "value-nan=fatal"], "RULE=LEVEL"),
         (["--severity", "no-such-rule=error"], "--severity: no rule or family"),
-        (["--layout", "caffe-datums"], "--layout: no layout 'caffe-datums'; did you mean caffe-datum"),
+        (["--layout", "caffe-datums"], "--layout: unknown layout 'caffe-datums'; did you mean caffe-datum"),
         (["--output", "jsn"], "--output: no format 'jsn'; did you mean json?"),
         (["--output", "xml"], "there are text, json"),
         (["--output", "json="], "no file after 'json='"),

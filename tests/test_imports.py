@@ -38,6 +38,7 @@ LAYERS = [
     {"contain"},
     {"crew"},
     {"engines"},
+    {"plugged"},
     {"plan"},
     {"conclude", "frames", "probing"},
     {"journal"},
@@ -46,7 +47,7 @@ LAYERS = [
     {"api", "demo", "doctor"},
     {"spread"},
     {"scanner"},
-    {"cli"},
+    {"cli", "testing"},
     {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -16,7 +16,7 @@ from ..engines import Engine, open_engine
 from ..journal import Journal, ResumeError
 from ..options import Options
 from ..progress import progress_bar
-from ..render import RENDERERS, Style
+from ..render import RENDERERS, RenderFailed, Style
 from ..report import Coverage, Report, SourceInfo, SourceReport
 from .names import check_layout, check_names, names_of
 from .outputs import Output, OutputFile, open_outputs
@@ -190,22 +190,22 @@ def write_reports(
 
     Raises
     ------
-    CannotWrite
+    CannotWrite, RenderFailed
         The first that could not be written.
     """
-    failures: list[CannotWrite] = []
+    failures: list[CannotWrite | RenderFailed] = []
     for output in outputs:
         if output.file is None:
             style = stdout_style(given["color"], given["quiet"])
             try:
                 session.write(partial(RENDERERS[output.format], report, style=style))
-            except CannotWrite as exc:
+            except (CannotWrite, RenderFailed) as exc:
                 failures.append(exc)
     for output, file in files:
         style = Style(WIDEST, given["color"] == "always", given["quiet"])
         try:
             file.write(partial(RENDERERS[output.format], report, style=style))
-        except CannotWrite as exc:
+        except (CannotWrite, RenderFailed) as exc:
             failures.append(exc)
     if failures:
         raise failures[0]

@@ -6,29 +6,33 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from ...backends.errors import UsageError
-from ..layouts import LAYOUTS
-from ..rules import RULES, Rule
+from ..layouts import layout_named
+from ..rules import Rule, broken_rule, known_rules
 from ..training.registry import FILE_RULES
 from ..training.rules import FileRule
 
-ALL_RULES: tuple[type[Rule] | type[FileRule], ...] = (*RULES, *FILE_RULES)
-"""Rules about data sets, then those about solvers, nets and logs."""
+
+def all_rules() -> tuple[type[Rule] | type[FileRule], ...]:
+    """Rules about data sets, then those about solvers, nets and logs."""
+    return (*known_rules(), *FILE_RULES)
 
 
-def names_of(name: str, said_by: str = "", among: Sequence[type[Rule] | type[FileRule]] = RULES) -> list[str]:
-    """The rules that a name stands for: itself, or all of a family.
+def names_of(name: str, said_by: str = "", among: Sequence[type[Rule] | type[FileRule]] | None = None) -> list[str]:
+    """The rules that a name stands for: itself, or all of a family; by default of the rules about data sets.
 
     Raises
     ------
     UsageError
         No such rule or family; the message starts with ``said_by``, the option that the name was given to.
     """
-    rules = [rule.name for rule in among]
+    rules = [rule.name for rule in (known_rules() if among is None else among)]
     families = list(dict.fromkeys(rule.partition("-")[0] for rule in rules))
     if name in rules:
         return [name]
     if name in families:
         return [rule for rule in rules if rule.partition("-")[0] == name]
+    if among is None and broken_rule(name) is not None:
+        return [name]
     near = get_close_matches(name, [*rules, *families], 3, 0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"families are {', '.join(families)}"
     said = f"{said_by}: " if said_by else ""
@@ -46,9 +50,10 @@ def check_layout(name: str | None) -> None:
     Raises
     ------
     UsageError
-        With the nearest names, or all.
+        With the nearest names, or all; or with why the class of ``module:Class`` can't be loaded.
     """
-    if name is not None and name not in LAYOUTS:
-        near = get_close_matches(name, LAYOUTS, 2, 0.6)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(LAYOUTS)}"
-        raise UsageError(f"--layout: no layout {name!r}; {hint}")
+    if name is not None:
+        try:
+            layout_named(name)
+        except UsageError as exc:
+            raise UsageError(f"--layout: {exc}") from exc

@@ -16,6 +16,25 @@ LEVELS = ("error", "warning", "info")
 FORMATS = ("text", "json", "html")
 """The formats of reports, spelt out here: to import them for ``--help`` would take longer than to print it."""
 
+
+class BackendName(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
+    """A name of `BACKENDS`; those of plug-ins are looked up only where the name is not ours."""
+
+    name = "backend"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Our own names, as a choice."""
+        return "[lmdb|leveldb|hdf5]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if there is such a backend."""
+        from ...backends import BACKENDS
+
+        if value not in BACKENDS:
+            self.fail(f"{value!r} is not one of {', '.join(BACKENDS)}", param, ctx)
+        return value
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -81,7 +100,7 @@ def backend_option(command: F) -> F:
     """``--backend``."""
     return click.option(
         "--backend",
-        type=click.Choice(["lmdb", "leveldb", "hdf5"]),
+        type=BackendName(),
         help="The store, where it must not be recognised from its bytes.",
     )(command)
 

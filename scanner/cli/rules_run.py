@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator
 from ..render.json_ import portable_json
 from ..render.pages import Page, page_lines, pages_of, table_lines
 from ..render.style import Style
-from .names import ALL_RULES, names_of
+from .names import all_rules, names_of
 from .session import Session
 from .terminal import stdout_style, write_lines
 
 
 def run_rules(session: Session, name: str | None, output: str, color: str) -> None:
     """Print a table of all rules, or the pages of some."""
-    pages = pages_of(ALL_RULES)
-    chosen = list(pages.values()) if name is None else [pages[rule] for rule in names_of(name, among=ALL_RULES)]
+    pages = pages_of(all_rules())
+    chosen = list(pages.values()) if name is None else [pages[rule] for rule in names_of(name, among=all_rules())]
     if output == "json":
         text = json.dumps({"rules": [page.to_dict() for page in chosen]}, indent=2, ensure_ascii=False)
         session.write(lambda stream: stream.write(portable_json(text, stream.encoding) + "\n"))

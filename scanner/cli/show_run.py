@@ -16,7 +16,7 @@ from ..layouts.choose import Choice, choose_layout
 from ..options import Options
 from ..render.json_ import portable_json
 from ..render.record import RecordView, record_lines
-from ..rules import RULES, instantiate
+from ..rules import instantiate, known_rules
 from ..rules.base import Context
 from ..sample import SampleBatch
 from ..summary import Summary
@@ -102,7 +102,7 @@ def decode(layout: Layout, record: Batch) -> SampleBatch:
 
 def findings_of(samples: SampleBatch, context: Context) -> list[Finding]:
     """What the rules say of this record alone; what shows only beside others (duplicates, gaps) can't be said."""
-    rules = [rule for rule in instantiate([rule.name for rule in RULES], context) if rule.not_run() is None]
+    rules = [rule for rule in instantiate([rule.name for rule in known_rules()], context) if rule.not_run() is None]
     findings = [finding for rule in rules for finding in rule.check(samples)]
     summary = Summary(context.options)
     summary.add(samples)

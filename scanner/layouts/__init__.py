@@ -6,10 +6,14 @@ layouts) load no image decoder and no storage library.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from importlib import import_module
 
-from .base import Layout
+from ...backends.errors import UsageError
+from ...backends.plugins import Registry, import_named
+from .base import Layout, RecordLayout, RowLayout
 
 _PLACES = {
     "caffe-datum": ("caffe_datum", "CaffeDatum"),
@@ -56,7 +60,58 @@ class _Table(Mapping[str, type[Layout]]):
         return len(_PLACES)
 
 
-LAYOUTS: Mapping[str, type[Layout]] = _Table()
-"""Name to class, in the order of the lists above."""
+def _checked(name: str, loaded: object) -> type[Layout]:
+    """Whether a plug-in's object is a layout."""
+    if not isinstance(loaded, type) or not issubclass(loaded, (RecordLayout, RowLayout)):
+        raise TypeError(f"{loaded!r} is no subclass of RecordLayout or RowLayout")
+    missing = sorted(getattr(loaded, "__abstractmethods__", ()))
+    missing += [named for named in ("name", "title") if not isinstance(getattr(loaded, named, None), str)]
+    if missing:
+        raise TypeError(f"{loaded.__name__} lacks {', '.join(missing)}")
+    if loaded.name != name:
+        raise ValueError(f"the layout calls itself {loaded.name!r}")
+    return loaded
 
-__all__ = ["LAYOUTS", "RECORD_LAYOUTS", "ROW_LAYOUTS"]
+
+LAYOUTS: Registry[type[Layout]] = Registry("layouts", _Table(), _checked)
+"""Name to class, in the order of the lists above; behind them those of plug-ins."""
+
+_PLACE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
+
+
+def layout_named(name: str) -> type[Layout]:
+    """The layout of a name, or that of ``module:Class``, which need not be packaged.
+
+    Raises
+    ------
+    UsageError
+        There is none, or it can't be loaded; the message names the nearest ones.
+    """
+    place = _PLACE.fullmatch(name)
+    if place is not None:
+        found = import_named(place[1], place[2])
+        try:
+            return _checked(getattr(found, "name", ""), found)
+        except (TypeError, ValueError) as exc:
+            raise UsageError(f"{name} is no layout: {exc}") from exc
+    if name in LAYOUTS:
+        return LAYOUTS[name]
+    near = get_close_matches(name, LAYOUTS, 2, 0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(LAYOUTS)}"
+    broken = "".join(
+        f"; plug-in {plugin.name} of {plugin.package} is broken: {why}" for plugin, why in LAYOUTS.broken.items()
+    )
+    raise UsageError(f"unknown layout {name!r}; {hint}{broken}")
+
+
+def record_layouts() -> list[str]:
+    """Names of the layouts of key-value stores in the order that decides between equals: those of plug-ins first."""
+    return [*(name for name, layout in LAYOUTS.foreign.items() if issubclass(layout, RecordLayout)), *RECORD_LAYOUTS]
+
+
+def row_layouts() -> list[str]:
+    """Names of the layouts of HDF5 in the order in which they are asked: those of plug-ins first."""
+    return [*(name for name, layout in LAYOUTS.foreign.items() if issubclass(layout, RowLayout)), *ROW_LAYOUTS]
+
+
+__all__ = ["LAYOUTS", "RECORD_LAYOUTS", "ROW_LAYOUTS", "layout_named", "record_layouts", "row_layouts"]

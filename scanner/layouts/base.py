@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
 
 from ...backends.base import DatasetInfo, RecordBatch, RowBatch, Table
+from ...backends.plugins import import_named
 from ..options import Options
 from ..sample import Fault, SampleBatch
 
@@ -49,13 +51,52 @@ class Layout(ABC):
     def __init__(self, options: Options) -> None:
         self.options = options
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (type(self).__module__, type(self).__qualname__), self.__getstate__()
+
     def opening_faults(self) -> Sequence[Fault]:
         """Faults of the set as a whole that show before any record is read (rows that differ in number)."""
         return ()
 
 
+def _remade(module: str, name: str) -> Layout:
+    """A layout on the way to a worker, which looks for its class as the command line did."""
+    cls = import_named(module, name)
+    made: Layout = cls.__new__(cls)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a layout of key-value records is recognised by.
+
+    Attributes
+    ----------
+    sample
+        Some ordinary records in store order.
+    reserved
+        The reserved keys that the store has, with their values.
+    path
+        Where the store is; a file beside it may belong to it (see `sidecars`).
+    """
+
+    sample: RecordBatch
+    reserved: Mapping[bytes, bytes] = field(default_factory=dict)
+    path: Path = Path()
+
+
 class RecordLayout(Layout):
     """A layout of key-value records."""
+
+    @classmethod
+    def belongs(cls, look: Look) -> bool:
+        """Whether the set as a whole can be of this layout: its reserved keys, its neighbours in the folder."""
+        return True
+
+    @classmethod
+    def made_for(cls, options: Options, look: Look) -> RecordLayout:
+        """The layout for a set that was looked at; some keep what its reserved keys say."""
+        return cls(options)
 
     @classmethod
     @abstractmethod

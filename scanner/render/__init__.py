@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, cast
 
+from ...backends.errors import DatascanError
+from ...backends.plugins import Registry, said
 from ..report import Report
 from .html import render_html
 from .json_ import render_json
 from .style import DEFAULT, Style
 from .terminal import render_text
 
-__all__ = ["RENDERERS", "Renderer", "Style"]
+__all__ = ["RENDERERS", "RenderFailed", "Renderer", "Style"]
 
 
 class Renderer(Protocol):
@@ -21,5 +22,26 @@ class Renderer(Protocol):
         """Write the report."""
 
 
-RENDERERS: Mapping[str, Renderer] = {"text": render_text, "json": render_json, "html": render_html}
-"""Format name, as ``--output`` takes it, to its renderer."""
+class RenderFailed(DatascanError):
+    """A renderer of a plug-in that could not render a report."""
+
+
+def _checked(name: str, loaded: object) -> Renderer:
+    if not callable(loaded):
+        raise TypeError(f"{loaded!r} can't be called as render(report, stream, style)")
+
+    def render(report: Report, stream: TextIO, style: Style = DEFAULT) -> None:
+        try:
+            cast(Renderer, loaded)(report, stream, style)
+        except (OSError, DatascanError):
+            raise
+        except Exception as exc:
+            raise RenderFailed(f"the plug-in for --output {name} failed, its report is not there: {said(exc)}") from exc
+
+    return render
+
+
+RENDERERS: Registry[Renderer] = Registry(
+    "renderers", {"text": render_text, "json": render_json, "html": render_html}, _checked
+)
+"""Format name, as ``--output`` takes it, to its renderer; behind our own those of plug-ins."""

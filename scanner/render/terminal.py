@@ -43,11 +43,11 @@ def render_text(
 
 def rule_pages() -> dict[str, Page]:
     """The pages of all rules."""
-    from ..rules import RULES
+    from ..rules import known_rules
     from ..training.registry import FILE_RULES
     from .pages import pages_of
 
-    return pages_of((*RULES, *FILE_RULES))
+    return pages_of((*known_rules(), *FILE_RULES))
 
 
 def report_lines(report: Report, style: Style, pages: Mapping[str, Page]) -> Iterator[str]:

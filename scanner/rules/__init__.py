@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from ...backends.errors import UsageError
+from ...backends.plugins import Registry
+from ..finding import Severity
 from .base import Context, Rule
 from .box import BoxInvalid
 from .image import (
@@ -40,7 +44,20 @@ from .store import (
 )
 from .value import ValueConstant, ValueExtreme, ValueInf, ValueNan, ValueUnscaled
 
-__all__ = ["FAMILIES", "RULES", "Context", "Rule", "StoreRule", "instantiate", "rule_named", "select"]
+__all__ = [
+    "FAMILIES",
+    "HEADINGS",
+    "RULES",
+    "RULE_PLUGINS",
+    "Context",
+    "Rule",
+    "StoreRule",
+    "broken_rule",
+    "instantiate",
+    "known_rules",
+    "rule_named",
+    "select",
+]
 
 RULES: tuple[type[Rule], ...] = (
     StoreUnreadable,
@@ -98,6 +115,34 @@ RULES: tuple[type[Rule], ...] = (
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(rule.name.partition("-")[0] for rule in RULES))
 """The words before the first dash, in the order of the rules."""
 
+HEADINGS = ("What it does", "Why is this bad?", "How to fix")
+"""Sections of a rule's page, its docstring."""
+
+
+def _checked(name: str, loaded: object) -> type[Rule]:
+    """Whether a plug-in's object is a rule with a page."""
+    if not isinstance(loaded, type) or not issubclass(loaded, Rule):
+        raise TypeError(f"{loaded!r} is no subclass of Rule")
+    if getattr(loaded, "name", None) != name:
+        raise ValueError(f"the rule calls itself {getattr(loaded, 'name', None)!r}")
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name):
+        raise ValueError("a rule's name is its family, a dash and the fault, in lower case")
+    if not isinstance(getattr(loaded, "severity", None), Severity):
+        raise TypeError("severity is no Severity")
+    page = re.findall(r"^## (.*)$", inspect.cleandoc(loaded.__doc__ or ""), re.MULTILINE)
+    if tuple(page) != HEADINGS:
+        raise ValueError(f"its docstring is its page, and needs the sections {', '.join(HEADINGS)}")
+    return loaded
+
+
+RULE_PLUGINS: Registry[type[Rule]] = Registry("rules", {rule.name: rule for rule in RULES}, _checked)
+"""All rules by name: our own, and behind them those of plug-ins."""
+
+
+def known_rules() -> tuple[type[Rule], ...]:
+    """`RULES`, and behind them those of plug-ins by name."""
+    return (*RULES, *RULE_PLUGINS.foreign.values())
+
 
 def rule_named(name: str) -> type[Rule]:
     """The rule of that name.
@@ -107,23 +152,22 @@ def rule_named(name: str) -> type[Rule]:
     UsageError
         There is none; the message names the nearest ones.
     """
-    for rule in RULES:
-        if rule.name == name:
-            return rule
-    raise _unknown(name, [rule.name for rule in RULES])
+    if name in RULE_PLUGINS:
+        return RULE_PLUGINS[name]
+    raise _unknown(name, list(RULE_PLUGINS))
 
 
 def select(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> list[type[Rule]]:
-    """Rules by name or family, in the order of `RULES`; an empty ``select`` means all, ``ignore`` wins.
+    """Rules by name or family, in the order of `known_rules`; an empty ``select`` means all, ``ignore`` wins.
 
     Raises
     ------
     UsageError
         A name that is neither a rule nor a family.
     """
-    wanted = _named(select) or [rule.name for rule in RULES]
-    unwanted = _named(ignore)
-    return [rule for rule in RULES if rule.name in wanted and rule.name not in unwanted]
+    wanted = _named(select) or list(RULE_PLUGINS)
+    unwanted = _named(ignore, or_broken=True)
+    return [rule for rule in known_rules() if rule.name in wanted and rule.name not in unwanted]
 
 
 def instantiate(names: Iterable[str], context: Context) -> list[Rule]:
@@ -131,13 +175,24 @@ def instantiate(names: Iterable[str], context: Context) -> list[Rule]:
     return [rule_named(name)(context) for name in names]
 
 
-def _named(names: Iterable[str]) -> list[str]:
-    """The names of the rules that names and families stand for."""
+def broken_rule(name: str) -> str | None:
+    """What is wrong with the plug-in whose rule or family this name is, ``None`` where there is none such."""
+    for plugin, why in RULE_PLUGINS.broken.items():
+        if name in (plugin.name, plugin.name.partition("-")[0]):
+            return f"rule {plugin.name} of {plugin.package} can't be used: {why}"
+    return None
+
+
+def _named(names: Iterable[str], or_broken: bool = False) -> list[str]:
+    """The names of the rules that names and families stand for; those of broken plug-ins may be ignored."""
     found: list[str] = []
     for name in names:
-        members = [rule.name for rule in RULES if name in (rule.name, rule.name.partition("-")[0])]
-        if not members:
-            raise _unknown(name, [*(rule.name for rule in RULES), *FAMILIES])
+        members = [rule for rule in RULE_PLUGINS if name in (rule, rule.partition("-")[0])]
+        if not members and (why := broken_rule(name)) is not None:
+            if not or_broken:
+                raise UsageError(why)
+        elif not members:
+            raise _unknown(name, [*RULE_PLUGINS, *FAMILIES])
         found += members
     return found
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from datascan.backends.files import ReadOnlyFile
-
-from .contract import untouched
+from datascan.scanner.testing.store_contract import untouched
 
 CONTENT = random.Random(1).randbytes(10_000)
 

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.hdf5_reading import Rows, at, flip, read_rows, written
-from tests.test_backends.contract import shrink, untouched
 
 from datascan.backends.base import BATCH_RECORDS, Column, Damage, Extent, Partition, RowBatch, Store, Table
 from datascan.backends.columns import BytesColumn
 from datascan.backends.hdf5_store import Hdf5Store
+from datascan.scanner.testing.store_contract import shrink, untouched
 
 
 def table(*paths: str) -> Table:

@@ -10,13 +10,13 @@ import h5py
 import numpy as np
 import pytest
 from tests.hdf5_reading import read_rows
-from tests.test_backends.contract import untouched
 
 from datascan.backends import open_store
 from datascan.backends.base import Damage, Table
 from datascan.backends.hdf5_list import is_hdf5_list
 from datascan.backends.hdf5_list_store import Hdf5ListStore
 from datascan.backends.hdf5_store import Hdf5Store
+from datascan.scanner.testing.store_contract import untouched
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import plyvel
-from tests.test_backends.contract import Records, StoreContract
 
 from datascan.backends.leveldb_store import LevelDbStore
+from datascan.scanner.testing.store_contract import Records, StoreContract
 
 
 class TestLog(StoreContract):

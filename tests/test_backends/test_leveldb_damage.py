@@ -15,12 +15,12 @@ import cramjam
 import google_crc32c
 import plyvel
 import pytest
-from tests.test_backends.contract import Scan, read_all, shrink, untouched
 
 from datascan.backends.base import Damage
 from datascan.backends.errors import StoreNotFound, UnknownFormat
 from datascan.backends.leveldb_folder import Folder
 from datascan.backends.leveldb_store import LevelDbStore
+from datascan.scanner.testing.store_contract import Scan, read_all, shrink, untouched
 
 Records = dict[bytes, bytes]
 

@@ -12,9 +12,9 @@ import plyvel
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.test_backends.contract import read_all, shrink
 
 from datascan.backends.leveldb_store import LevelDbStore
+from datascan.scanner.testing.store_contract import read_all, shrink
 
 KEYS = st.one_of(
     st.binary(max_size=4),

@@ -7,8 +7,7 @@ from pathlib import Path
 import lmdb
 
 from datascan.backends.lmdb_store import LmdbStore
-
-from .contract import Records, StoreContract
+from datascan.scanner.testing.store_contract import Records, StoreContract
 
 
 class TestLmdb09(StoreContract):

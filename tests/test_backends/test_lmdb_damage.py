@@ -17,8 +17,7 @@ from datascan.backends.base import Damage
 from datascan.backends.errors import StoreError, StoreNotFound
 from datascan.backends.files import ReadOnlyFile
 from datascan.backends.lmdb_store import LmdbStore
-
-from .contract import Scan, read_all, shrink
+from datascan.scanner.testing.store_contract import Scan, read_all, shrink
 
 PAGE = 4096
 HEADER = {0: 16, 1: 24}

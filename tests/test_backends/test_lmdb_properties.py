@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from datascan.backends.errors import StoreNotFound
 from datascan.backends.lmdb_store import LmdbStore
-
-from .contract import read_all
+from datascan.scanner.testing.store_contract import read_all
 
 KEYS = st.one_of(st.binary(min_size=1, max_size=12), st.binary(min_size=200, max_size=500))
 VALUES = st.one_of(st.binary(max_size=50), st.integers(0, 9000).map(lambda size: bytes([size % 251]) * size))

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datascan.backends.base import BATCH_BYTES, Damage, Extent, Partition, RecordBatch, Store
+from ...backends.base import BATCH_BYTES, Damage, Extent, Partition, RecordBatch, Store
 
 Records = Mapping[bytes, bytes]
 
