@@ -3,33 +3,121 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .contestants import values
-from .datum import Datum
-from .workloads import Workload
+from . import peers
+from .contestants import turbojpeg
+from .workloads import Workload, files_of
 
 Command = Callable[[Workload, Path], list[str]]
 
 OURS_1, OURS_2, FULL_2 = "datascan, 1 worker", "datascan, 2 workers", "datascan, 2 workers, full statistics"
 NAIVE, NAIVE_FULL = "naive script", "naive script with statistics"
 READ, ENTROPY, INFLATE = "floor: read every byte", "floor: entropy decoding", "floor: inflate"
-H5PY, PLYVEL, JPEGINFO = "h5py merely reading", "plyvel merely iterating", "jpeginfo -c"
+H5PY, PLYVEL = "h5py merely reading", "plyvel merely iterating"
+JPEGINFO, CLEANVISION, FASTDUP = "jpeginfo -c", "cleanvision", "fastdup"
+COLD, COLD_CAT = "datascan, 2 workers, cold cache", "cat, cold cache"
+HELP = "datascan --help"
+ALONE = "datascan, 1 worker, without the start"
+
+_SCRIPTS = {"raw": "naive_raw", "floats": "naive_floats", "images": "naive_images", "hdf5": "naive_hdf5"}
+_COLD = ("raw", "jpeg-q95", "hdf5", "leveldb")
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One of those that run: ``checks`` says whether it is datascan, whose findings are compared."""
+    """One of those that run.
+
+    Attributes
+    ----------
+    checks
+        Whether it is datascan, whose findings are compared.
+    scale
+        Over which set: ``part`` is for what would take many minutes over all of them.
+    cold
+        The set is dropped from the page cache before.
+    absent
+        Why it can't take part here; ``None`` where it can.
+    own_clock
+        It prints the seconds that count.
+    """
 
     name: str
     command: Command
     checks: bool = False
+    scale: str | None = None
+    cold: bool = False
+    absent: str | None = None
+    own_clock: bool = False
+
+
+def field(workload: Workload, cache: Path, scale: str) -> list[Contestant]:
+    """All that take part over a workload, datascan first; at the small scale those whose results matter."""
+    found = [*_ours(workload, cache), *_others(workload)]
+    if scale == "full":
+        found += [*_peers(workload, cache), *_cold(workload)]
+    return found
+
+
+def _ours(workload: Workload, cache: Path) -> Iterator[Contestant]:
+    images = workload.kind == "images"
+    sampled = ("--statistics", "sampled") if images else ()
+    if workload.kind != "growth":
+        yield Contestant(OURS_1, _datascan("--jobs", "1", *sampled), checks=True)
+    yield Contestant(OURS_2, _datascan("--jobs", "2", *sampled), checks=True)
+    if images:
+        yield Contestant(FULL_2, _datascan("--jobs", "2", "--statistics", "full"), checks=True)
+    if workload.kind == "growth" or workload.name == "digits":
+        yield Contestant(ALONE, partial(_alone, cache=cache), own_clock=True)
+
+
+def _others(workload: Workload) -> Iterator[Contestant]:
+    """The user's own script, and the floors."""
+    if workload.kind == "start":
+        yield Contestant(HELP, _help)
+    if workload.kind not in _SCRIPTS:
+        return
+    naive = "part" if workload.name == "digits" else None  # a minute over all of them
+    yield Contestant(NAIVE, _script(_SCRIPTS[workload.kind]), scale=naive)
+    if workload.name == "jpeg-q75":
+        yield Contestant(NAIVE_FULL, _script("naive_image_statistics"), scale="part")
+    yield Contestant(READ, _script("read_file"))
+    if workload.store == "leveldb":
+        yield Contestant(PLYVEL, _script("iterate"))
+    if workload.name == "hdf5-gzip":
+        yield Contestant(INFLATE, _script("inflate"))
+        yield Contestant(H5PY, _script("h5py_read"))
+    if _is_jpeg(workload):
+        absent = None if turbojpeg() else "libturbojpeg is not installed (Debian's package libturbojpeg0)"
+        yield Contestant(ENTROPY, _script("entropy_decode"), absent=absent)
+
+
+def _peers(workload: Workload, cache: Path) -> Iterator[Contestant]:
+    if _is_jpeg(workload):
+        yield Contestant(JPEGINFO, peers.jpeginfo, absent=peers.missing_program("jpeginfo", "jpeginfo"))
+    if workload.name in ("jpeg-q75", "jpeg-q95"):
+        for name in (CLEANVISION, FASTDUP):
+            absent = peers.missing_package(name, cache)
+            yield Contestant(name, partial(peers.from_pypi, name, cache=cache), scale="part", absent=absent)
+
+
+def _cold(workload: Workload) -> Iterator[Contestant]:
+    if workload.name in _COLD:
+        options = ("--statistics", "sampled") if workload.kind == "images" else ()
+        yield Contestant(COLD, _datascan("--jobs", "2", *options), checks=True, cold=True)
+        yield Contestant(COLD_CAT, _cat, cold=True)
+
+
+def _is_jpeg(workload: Workload) -> bool:
+    return workload.name.startswith("jpeg") or workload.name == "photos"
+
+
+# ---- commands ----
 
 
 def _datascan(*options: str) -> Command:
@@ -47,68 +135,19 @@ def _script(name: str) -> Command:
     return command
 
 
-def _jpeginfo(workload: Workload, path: Path) -> list[str]:
-    return ["jpeginfo", "-c", "-q", "-f", str(extracted(workload, path) / "list.txt")]
+def _alone(workload: Workload, path: Path, cache: Path) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.alone", str(workload.ready(cache, "start")), str(path)]
 
 
-def extracted(workload: Workload, path: Path) -> Path:
-    """The images of a set as files in a folder beside it, for tools that know nothing else."""
-    folder = path.with_name(path.name + "-files")
-    if not (folder / "list.txt").exists():
-        folder.mkdir(exist_ok=True)
-        names = []
-        for index, value in enumerate(values(workload.store, str(path))):
-            file = folder / f"{index:06}.jpg"
-            file.write_bytes(Datum.FromString(value).data)
-            names.append(str(file))
-        (folder / "list.txt").write_text("\n".join(names) + "\n")
-    return folder
+def _help(workload: Workload, path: Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("datascan")), "--help"]
 
 
-def field(workload: Workload) -> list[Contestant]:
-    """All that take part over a workload, datascan first."""
-    images = workload.kind == "images"
-    sampled = ("--statistics", "sampled") if images else ()
-    ours = [
-        Contestant(OURS_1, _datascan("--jobs", "1", *sampled), checks=True),
-        Contestant(OURS_2, _datascan("--jobs", "2", *sampled), checks=True),
-    ]
-    if images:
-        ours.append(Contestant(FULL_2, _datascan("--jobs", "2", "--statistics", "full"), checks=True))
-    others = {
-        "raw": [Contestant(NAIVE, _script("naive_raw"))],
-        "floats": [Contestant(NAIVE, _script("naive_floats"))],
-        "images": [Contestant(NAIVE, _script("naive_images"))],
-        "hdf5": [Contestant(NAIVE, _script("naive_hdf5"))],
-    }[workload.kind]
-    if workload.name == "jpeg-q75":  # it takes minutes, and once is enough
-        others.append(Contestant(NAIVE_FULL, _script("naive_image_statistics")))
-    others.append(Contestant(READ, _script("read_file")))
-    if workload.store == "leveldb":
-        others.append(Contestant(PLYVEL, _script("iterate")))
-    if workload.name == "hdf5-gzip":
-        others += [Contestant(INFLATE, _script("inflate")), Contestant(H5PY, _script("h5py_read"))]
-    if workload.name.startswith("jpeg") or workload.name == "photos":
-        if _works("entropy_decode"):
-            others.append(Contestant(ENTROPY, _script("entropy_decode")))
-        if shutil.which("jpeginfo"):
-            others.append(Contestant(JPEGINFO, _jpeginfo))
-    return ours + others
-
-
-def _works(name: str) -> bool:
-    from .contestants import turbojpeg
-
-    return name != "entropy_decode" or turbojpeg() is not None
+def _cat(workload: Workload, path: Path) -> list[str]:
+    return ["cat", *map(str, files_of(path))]
 
 
 def findings_of(output: bytes) -> set[tuple[str, int | None]]:
     """What a run of datascan found: rule and index."""
     reports: list[dict[str, Any]] = json.loads(output)["reports"]
     return {(found["rule"], found["location"]["index"]) for report in reports for found in report["findings"]}
-
-
-def version_of(tool: str) -> str:
-    """The first line of what a tool says of itself."""
-    said = subprocess.run([tool, "--version"], capture_output=True, text=True, check=False).stdout
-    return said.splitlines()[0].strip() if said else tool

@@ -28,7 +28,7 @@ def timed(command: Sequence[str], folder: Path) -> Run:
     """Run a command; CPU time counts the process and every child that it has waited for."""
     before = os.times()
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, env=_environment())
     wall = time.perf_counter() - start
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
@@ -41,7 +41,9 @@ def peak_memory(command: Sequence[str], folder: Path) -> int:
     Proportional: a page that several processes share, or a page of a mapped file, counts once. Looking costs the
     process time, so that a run is either timed or looked at.
     """
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
+    )
     peak = 0
     reader = threading.Thread(target=process.communicate)
     reader.start()
@@ -49,6 +51,11 @@ def peak_memory(command: Sequence[str], folder: Path) -> int:
         peak = max(peak, sum(_proportional(pid) for pid in _family(process.pid)))
         reader.join(_EVERY_S)
     return peak
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but for what would have Python compile every module again: an installed program has them compiled."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _family(pid: int) -> list[int]:

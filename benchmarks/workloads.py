@@ -1,49 +1,50 @@
-"""The workloads: what each holds, how it is built, and the faults planted in it that every path must find."""
+"""The workloads: what each holds, in which sizes, and the faults planted in it that every path must find."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-import lmdb
-import numpy as np
-import plyvel
-from numpy.typing import NDArray
+from . import builders as build
 
-from . import pictures
-from .datum import Datum
-from .pictures import Scenes
-
-Build = Callable[[Path, int], None]
-Record = tuple[int, bytes]
-
-CLASSES = 10
-"""Labels go round these classes, so that no rule about labels has anything to say."""
-
-VERSION = 1
+VERSION = 2
 """Counts up when a workload's contents change: cached ones of another version are built again."""
+
+START_RECORDS = 8
+"""Records of the sets that show what it costs to start a program and do nothing."""
+MOST_FINDINGS = 1000
+"""datascan lists so many findings of a rule, and counts the others."""
+
+_Planted = tuple[tuple[str, int], ...]
+_SIZE: _Planted = (("record-size-mismatch", 3),)
+_NAN: _Planted = (("value-nan", 3),)
+_INF: _Planted = (("value-inf", 3),)
+_IMAGES: _Planted = (("image-truncated", 4), ("image-trailing-data", 3), ("image-constant", 2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workload:
-    """One data set in three sizes.
+    """One data set in several sizes.
 
     Attributes
     ----------
     kind
-        Which contestants take part: ``raw``, ``floats``, ``images``, ``hdf5``; see `benchmarks.contestants`.
+        Which contestants take part: ``raw``, ``floats``, ``images``, ``hdf5``, and ``growth``, where datascan is
+        compared with itself; see `benchmarks.field`.
     store
         ``lmdb``, ``leveldb`` or ``hdf5``.
-    counts
-        Records at each scale. ``start`` is what a run costs before it has done anything: it is subtracted.
+    full, small
+        Records, and those of the set that is made only for its results.
     build
         Writes the set of so many records at a path.
     planted
         Rules that must find something, with the places counted from the last record backwards: the same few
         faults at every scale, and nothing else may be found.
+    every
+        Where the faults are many: one record in so many has that of ``planted``, counted from the first.
+    part
+        Records of the set for contestants over which all of them would take too long.
     seen_naively
         How many of the planted faults the user's own script finds.
     """
@@ -52,14 +53,21 @@ class Workload:
     title: str
     kind: str
     store: str
-    counts: dict[str, int]
-    build: Build
-    planted: tuple[tuple[str, int], ...]
-    seen_naively: int
+    full: int
+    small: int
+    build: build.Build
+    planted: _Planted
+    every: int = 0
+    part: int = 500
+    seen_naively: int = 1
+
+    def records(self, scale: str) -> int:
+        """How many there are at ``full``, ``small``, ``part`` or ``start``."""
+        return {"full": self.full, "small": self.small, "part": self.part, "start": START_RECORDS}[scale]
 
     def path(self, cache: Path, scale: str) -> Path:
         """Where the set is cached."""
-        return cache / f"v{VERSION}" / scale / (self.name + (".h5" if self.store == "hdf5" else ""))
+        return cache / f"v{VERSION}" / f"{self.name}-{self.records(scale)}{'.h5' if self.store == 'hdf5' else ''}"
 
     def ready(self, cache: Path, scale: str) -> Path:
         """The set's path; it is built there unless it has been before."""
@@ -68,13 +76,17 @@ class Workload:
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_name("unfinished-" + path.name)
             remove(unfinished)
-            self.build(unfinished, self.counts[scale])
+            self.build(unfinished, self.records(scale))
             unfinished.rename(path)
         return path
 
     def expected(self, scale: str) -> set[tuple[str, int | None]]:
         """The findings that are due, as ``(rule, index)``; the images are of many sizes, which is said once."""
-        found: set[tuple[str, int | None]] = {(rule, self.counts[scale] - behind) for rule, behind in self.planted}
+        count = self.records(scale)
+        if self.every:
+            rule = self.planted[0][0]
+            return {(rule, index) for index in range(0, count, self.every)[:MOST_FINDINGS]}
+        found: set[tuple[str, int | None]] = {(rule, count - behind) for rule, behind in self.planted}
         return found | {("record-mixed-shapes", None)} if self.kind == "images" else found
 
 
@@ -86,338 +98,51 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-# ---- key-value stores ----
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of a folder's files."""
+    return sum(file.stat().st_size for file in files_of(path))
 
 
-def _write_lmdb(path: Path, records: Iterator[Record]) -> None:
-    with lmdb.open(str(path), map_size=1 << 36, sync=False, meminit=False) as environment:
-        batch: list[tuple[bytes, bytes]] = []
-        for index, value in records:
-            batch.append((b"%08d" % index, value))
-            if len(batch) == 4096:
-                _append(environment, batch)
-        _append(environment, batch)
-        environment.sync(True)
+def files_of(path: Path) -> list[Path]:
+    """A set's files, in the order of their names."""
+    return sorted(path.iterdir()) if path.is_dir() else [path]
 
 
-def _append(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> None:
-    with environment.begin(write=True) as transaction:
-        for key, value in batch:
-            transaction.put(key, value, append=True)
-    batch.clear()
+def _images(name: str, title: str, full: int, small: int, written: build.Build) -> Workload:
+    return Workload(name, f"LMDB, {title}", "images", "lmdb", full, small, written, _IMAGES)
 
-
-def _write_leveldb(path: Path, records: Iterator[Record], compression: str | None) -> None:
-    with plyvel.DB(str(path), create_if_missing=True, compression=compression, write_buffer_size=64 << 20) as db:
-        for index, value in records:
-            db.put(b"%08d" % index, value)
-        db.compact_range()
-
-
-def _with_last(
-    records: Iterator[Record], count: int, behind: int, change: Callable[[bytes], bytes]
-) -> Iterator[Record]:
-    for index, value in records:
-        yield index, change(value) if index == count - behind else value
-
-
-def _scenes(seed: int, count: int) -> Scenes:
-    """Few pictures are cut from a small canvas, which is made at once."""
-    return Scenes(seed) if count > 1000 else Scenes(seed, 1050, 2) if count > 100 else Scenes(seed, 600, 1)
-
-
-def _datum(payload: bytes, shape: tuple[int, int, int], label: int) -> bytes:
-    channels, height, width = shape
-    message = Datum(channels=channels, height=height, width=width, data=payload, label=label)
-    serialized: bytes = message.SerializeToString()
-    return serialized
-
-
-def _cut_payload(value: bytes) -> bytes:
-    """A payload that is 100 bytes short of what the Datum declares."""
-    datum = Datum.FromString(value)
-    datum.data = datum.data[:-100]
-    serialized: bytes = datum.SerializeToString()
-    return serialized
-
-
-def _raw_records(count: int, side: int) -> Iterator[Record]:
-    scenes = _scenes(1, count)
-    shape = (3, side, side)
-    records = (
-        (index, _datum(np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1)).tobytes(), shape, index % CLASSES))
-        for index, picture in enumerate(scenes.sized(count, side, side))
-    )
-    return _with_last(records, count, 3, _cut_payload)
-
-
-def _raw(path: Path, count: int) -> None:
-    _write_lmdb(path, _raw_records(count, 256))
-
-
-def _digit_records(count: int) -> Iterator[Record]:
-    """Sparse 28x28 images; the last row is noise, so that no two are equal."""
-    random = np.random.default_rng(2)
-    blots = np.kron(random.random((300, 300)) < 0.12, np.ones((7, 7))).astype(np.uint8)
-    shades = random.integers(90, 256, blots.shape, np.uint8) * blots
-    for index in range(count):
-        if index % 4096 == 0:
-            corners = random.integers(0, len(shades) - 28, (4096, 2)).tolist()
-            noise = random.integers(0, 256, (4096, 1, 28), np.uint8)
-        top, left = corners[index % 4096]
-        digit = np.concatenate([shades[top : top + 27, left : left + 28], noise[index % 4096]])
-        yield index, _datum(digit.tobytes(), (1, 28, 28), index % CLASSES)
-
-
-def _digits(path: Path, count: int) -> None:
-    _write_lmdb(path, _with_last(_digit_records(count), count, 3, _cut_payload))
-
-
-def _float_records(count: int) -> Iterator[Record]:
-    random = np.random.default_rng(3)
-    for index in range(count):
-        values = random.standard_normal(3072, np.float32)
-        if index == count - 3:
-            values[1000] = np.nan
-        message = Datum(channels=3, height=32, width=32, label=index % CLASSES)
-        message.float_data.extend(values.tolist())
-        yield index, message.SerializeToString()
-
-
-def _floats(path: Path, count: int) -> None:
-    _write_lmdb(path, _float_records(count))
-
-
-def _leveldb(compression: str | None, side: int) -> Build:
-    def build(path: Path, count: int) -> None:
-        _write_leveldb(path, _raw_records(count, side), compression)
-
-    return build
-
-
-# ---- encoded images ----
-
-
-def _image_records(
-    count: int, seed: int, height: int, width: int, encode: Callable[[pictures.Picture], bytes]
-) -> Iterator[Record]:
-    """Encoded images in Datums; one is cut short, one has garbage behind its end, one is black."""
-    tiles = 8 if height > 1000 else 1
-    scenes = _scenes(seed, count)
-    for index, window in enumerate(scenes.sized(count, height // tiles, width // tiles, 8)):
-        picture = np.tile(window, (tiles, tiles, 1))
-        image = encode(picture if index != count - 2 else np.zeros_like(picture))
-        if index == count - 4:
-            image = image[: len(image) * 2 // 3]
-        elif index == count - 3:
-            image += b"not a part of the image"
-        message = Datum(channels=3, height=len(picture), width=picture.shape[1], data=image, label=index % CLASSES)
-        message.encoded = True
-        yield index, message.SerializeToString()
-
-
-def _images(seed: int, encode: Callable[[pictures.Picture], bytes], height: int = 375, width: int = 500) -> Build:
-    def build(path: Path, count: int) -> None:
-        _write_lmdb(path, _image_records(count, seed, height, width, encode))
-
-    return build
-
-
-_IMAGE_FAULTS = (("image-truncated", 4), ("image-trailing-data", 3), ("image-constant", 2))
-
-
-# ---- HDF5 ----
-
-_ROW = (3, 64, 64)
-
-
-def _hdf5(path: Path, count: int, **storage: object) -> None:
-    with h5py.File(path, "w") as file:
-        data = file.create_dataset("data", (count, *_ROW), np.float32, **storage)
-        file["label"] = (np.arange(count) % CLASSES).astype(np.float32)
-        scenes = _scenes(4, count)
-        for start in range(0, count, 1024):
-            rows = min(1024, count - start)
-            block = np.stack([p.transpose(2, 0, 1) for p in scenes.sized(rows, *_ROW[1:])]).astype(np.float32)
-            block = block / np.float32(127.5) - np.float32(1)
-            if start <= count - 3 < start + rows:
-                block[count - 3 - start, 1, 5, 6] = np.inf
-            data[start : start + rows] = block
-
-
-def _hdf5_plain(path: Path, count: int) -> None:
-    _hdf5(path, count)
-
-
-def _hdf5_gzip(path: Path, count: int) -> None:
-    _hdf5(path, count, chunks=(min(count, 16), *_ROW), compression="gzip", compression_opts=4, shuffle=True)
-
-
-def _short_rows(path: Path, count: int) -> None:
-    random = np.random.default_rng(5)
-    with h5py.File(path, "w") as file:
-        data = file.create_dataset("data", (count, 16), np.float32)
-        file["label"] = (np.arange(count) % CLASSES).astype(np.float32)
-        for start in range(0, count, 1 << 18):
-            block: NDArray[np.float32] = random.standard_normal((min(1 << 18, count - start), 16), np.float32)
-            if start <= count - 3 < start + len(block):
-                block[count - 3 - start, 7] = np.nan
-            data[start : start + len(block)] = block
-
-
-_SIZE = (("record-size-mismatch", 3),)
 
 WORKLOADS: tuple[Workload, ...] = (
+    Workload("raw", "LMDB, raw Datums 3x256x256", "raw", "lmdb", 6000, 60, build.raw, _SIZE),
+    _images("jpeg-q75", "JPEGs about 500x375 at quality 75", 10_000, 60, build.jpegs(10, 75)),
+    _images("jpeg-q95", "JPEGs about 500x375 at quality 95", 10_000, 60, build.jpegs(11, 95)),
+    Workload("digits", "LMDB, raw Datums 1x28x28", "raw", "lmdb", 1_000_000, 5000, build.digits, _SIZE, part=100_000),
+    Workload("floats", "LMDB, Datums of 3,072 floats in float_data", "floats", "lmdb", 24_000, 200, build.floats, _NAN),
+    Workload("hdf5", "HDF5, float32 3x64x64, contiguous", "hdf5", "hdf5", 24_576, 64, build.hdf5_plain, _INF),
+    Workload("hdf5-gzip", "the same in chunks, shuffle and gzip 4", "hdf5", "hdf5", 24_576, 64, build.hdf5_gzip, _INF),
+    Workload("leveldb", "LevelDB, raw Datums 3x256x256", "raw", "leveldb", 2500, 60, build.leveldb(None, 256), _SIZE),
+    Workload("leveldb-snappy", "the same with snappy", "raw", "leveldb", 2500, 60, build.leveldb("snappy", 256), _SIZE),
     Workload(
-        "raw",
-        "LMDB, raw Datums 3x256x256",
-        "raw",
-        "lmdb",
-        {"full": 6000, "small": 60, "start": 6},
-        _raw,
-        _SIZE,
-        1,
-    ),
-    Workload(
-        "jpeg-q75",
-        "LMDB, JPEGs about 500x375 at quality 75",
-        "images",
-        "lmdb",
-        {"full": 5000, "small": 60, "start": 6},
-        _images(10, lambda picture: pictures.jpeg(picture, 75)),
-        _IMAGE_FAULTS,
-        1,
-    ),
-    Workload(
-        "jpeg-q95",
-        "LMDB, JPEGs about 500x375 at quality 95",
-        "images",
-        "lmdb",
-        {"full": 5000, "small": 60, "start": 6},
-        _images(11, lambda picture: pictures.jpeg(picture, 95)),
-        _IMAGE_FAULTS,
-        1,
-    ),
-    Workload(
-        "digits",
-        "LMDB, raw Datums 1x28x28",
-        "raw",
-        "lmdb",
-        {"full": 1_000_000, "small": 5000, "start": 6},
-        _digits,
-        _SIZE,
-        1,
-    ),
-    Workload(
-        "digits-tenth",
-        "a tenth of them, for the growth of the cost",
-        "raw",
-        "lmdb",
-        {"full": 100_000, "small": 500, "start": 6},
-        _digits,
-        _SIZE,
-        1,
-    ),
-    Workload(
-        "floats",
-        "LMDB, Datums of 3,072 floats in float_data",
-        "floats",
-        "lmdb",
-        {"full": 24_000, "small": 200, "start": 6},
-        _floats,
-        (("value-nan", 3),),
-        1,
-    ),
-    Workload(
-        "hdf5",
-        "HDF5, float32 3x64x64, contiguous",
-        "hdf5",
-        "hdf5",
-        {"full": 24_576, "small": 64, "start": 8},
-        _hdf5_plain,
-        (("value-inf", 3),),
-        1,
-    ),
-    Workload(
-        "hdf5-gzip",
-        "the same in chunks, shuffle and gzip 4",
-        "hdf5",
-        "hdf5",
-        {"full": 24_576, "small": 64, "start": 8},
-        _hdf5_gzip,
-        (("value-inf", 3),),
-        1,
+        "leveldb-3k", "LevelDB, raw Datums 3x32x32", "raw", "leveldb", 150_000, 500, build.leveldb(None, 32), _SIZE
     ),
     Workload(
         "hdf5-rows",
         "HDF5, rows of 16 float32, contiguous",
         "hdf5",
         "hdf5",
-        {"full": 10_000_000, "small": 20_000, "start": 8},
-        _short_rows,
-        (("value-nan", 3),),
-        1,
+        10_000_000,
+        20_000,
+        build.short_rows,
+        _NAN,
     ),
-    Workload(
-        "leveldb",
-        "LevelDB, raw Datums 3x256x256, uncompressed",
-        "raw",
-        "leveldb",
-        {"full": 2500, "small": 60, "start": 6},
-        _leveldb(None, 256),
-        _SIZE,
-        1,
-    ),
-    Workload(
-        "leveldb-snappy",
-        "LevelDB, raw Datums 3x256x256, snappy",
-        "raw",
-        "leveldb",
-        {"full": 2500, "small": 60, "start": 6},
-        _leveldb("snappy", 256),
-        _SIZE,
-        1,
-    ),
-    Workload(
-        "leveldb-3k",
-        "LevelDB, raw Datums 3x32x32, uncompressed",
-        "raw",
-        "leveldb",
-        {"full": 150_000, "small": 500, "start": 6},
-        _leveldb(None, 32),
-        _SIZE,
-        1,
-    ),
-    Workload(
-        "png",
-        "LMDB, PNGs about 500x375",
-        "images",
-        "lmdb",
-        {"full": 800, "small": 30, "start": 6},
-        _images(12, lambda picture: pictures.encoded(picture, "PNG", compress_level=6)),
-        _IMAGE_FAULTS,
-        1,
-    ),
-    Workload(
-        "webp",
-        "LMDB, WebPs about 500x375 at quality 80",
-        "images",
-        "lmdb",
-        {"full": 800, "small": 30, "start": 6},
-        _images(13, lambda picture: pictures.encoded(picture, "WEBP", quality=80, method=2)),
-        _IMAGE_FAULTS,
-        1,
-    ),
-    Workload(
-        "photos",
-        "LMDB, 12-megapixel JPEGs at quality 90",
-        "images",
-        "lmdb",
-        {"full": 60, "small": 6, "start": 6},
-        _images(14, lambda picture: pictures.jpeg(picture, 90), 3000, 4000),
-        _IMAGE_FAULTS,
-        1,
-    ),
+    _images("png", "PNGs about 500x375", 1000, 30, build.pngs(12)),
+    _images("webp", "WebPs about 500x375 at quality 80", 1000, 30, build.webps(13)),
+    _images("photos", "12-megapixel JPEGs at quality 90", 60, 6, build.photos(14)),
+    _images("jpeg-progressive", "progressive JPEGs about 500x375", 1500, 30, build.progressive_jpegs(15)),
+    Workload("digits-tenth", "a tenth of those digits", "growth", "lmdb", 100_000, 500, build.digits, _SIZE),
+    Workload("faults", "digits, one in three too short", "growth", "lmdb", 300_000, 900, build.bad_digits(3), _SIZE, 3),
+    Workload("faults-tenth", "a tenth of those", "growth", "lmdb", 30_000, 900, build.bad_digits(3), _SIZE, 3),
+    Workload("start", "LMDB of 60 raw Datums 3x256x256", "start", "lmdb", 60, 60, build.raw, _SIZE),
 )
 
 
