@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import fields as fields_of
-from dataclasses import replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
@@ -14,7 +13,7 @@ from ..backends.errors import StoreError, UsageError
 from .crew import Crew
 from .engines import Engine, open_engine
 from .finding import Severity
-from .options import LossName, NetName, Options, Precision, ProbeOptions, Statistics
+from .options import LossName, NetName, Options, PhaseName, Precision, ProbeOptions, Statistics, merged
 from .progress import Progress
 from .report import Report, SourceReport, not_looked_at
 from .supervisor import LEAST_MEMORY, Limits
@@ -121,13 +120,11 @@ def check(
             journal = stack.enter_context(Journal(resume, paths))
         assert journal is None or isinstance(journal, Journal)
 
-        def scan(path: str, fields: Mapping[str, Any]) -> SourceReport:
-            """What the user chose wins over what a net asks for."""
-            settled = {name: value for name, value in fields.items() if not options.get(name)}
+        def scan_as(path: str, settled: Options) -> SourceReport:
             try:
                 return scan_source(
                     path,
-                    replace(chosen, **settled),
+                    settled,
                     backend=backend,
                     database=database,
                     layout=layout,
@@ -139,6 +136,10 @@ def check(
             except StoreError as exc:
                 return not_looked_at(path, exc, chosen.fail_on)
 
+        def scan(path: str, fields: Mapping[str, Any]) -> SourceReport:
+            """What the user chose wins over what a net asks for."""
+            return scan_as(path, merged(chosen, fields))
+
         reports: list[SourceReport] = []
         for path in paths:
             if path.endswith(".prototxt"):
@@ -149,18 +150,39 @@ def check(
                         f"a scan by way of a net can't be resumed; name the data sets of {path} themselves"
                     )
                 try:
-                    judged = not chosen.select
-                    reports += check_net_sources(path, folders_of(data_root), scan, chosen.fail_on, judged)
+                    more = None
+                    if chosen.probe is not None:
+                        from .net_probe import settled_by_net
+
+                        more = settled_by_net(chosen.probe, path, folders_of(data_root))
+                    folders, judged = folders_of(data_root), not chosen.select
+                    reports += check_net_sources(path, folders, scan, chosen.fail_on, judged, more)
                 except StoreError as exc:
                     reports.append(not_looked_at(path, exc, chosen.fail_on))
             else:
-                reports.append(scan(path, {}))
+                reports.append(scan_as(path, as_trained(chosen, path, data_root)))
             if reports[-1].interrupted:
                 break
         report = Report(tuple(reports))
         if journal is not None and journal is not resume and report.finished:
             journal.finish()
         return report
+
+
+def as_trained(options: Options, source: str, data_root: str | PathLike[str] | None) -> Options:
+    """The options with what a net that the probe is given says of a source.
+
+    Raises
+    ------
+    UsageError
+        The net can't be used.
+    """
+    if options.probe is None or (options.probe.prototxt is None and options.probe.caffe is None):
+        return options
+    from .net_probe import options_as_trained
+    from .net_sources import folders_of
+
+    return options_as_trained(options, source, folders_of(data_root))
 
 
 def preview_probe(
@@ -171,26 +193,38 @@ def preview_probe(
     backend: str | None = None,
     database: str | None = None,
     layout: str | None = None,
-) -> dict[str, Any]:
+    data_root: str | PathLike[str] | None = None,
+) -> dict[str, dict[str, Any]]:
     """The network that a source's samples would go through, as the report's ``statistics.probe`` describes it.
+
+    By the source's path: a net may name several sources.
 
     Raises
     ------
     StoreError
-        The source could not be looked at.
+        A source could not be looked at.
     UsageError
-        The network, the model or the preprocessing does not go with the source.
+        The network, the model or the preprocessing does not go with a source.
     """
     from .plan import Request, make_plan
     from .probing import settled_plan
     from .summary import ProbeSummary
     from .supervisor import WorkerDied
 
-    try:
-        plan = crew.call(make_plan, Request(source, options, (), backend, database, layout))
-    except WorkerDied as death:
-        raise StoreError(f"opening {source} ends the reader: it {death.reason}") from death
-    found: dict[str, Any] = ProbeSummary(settled_plan(crew.call, plan).context.options).statistics()["probe"]
+    if source.endswith(".prototxt"):
+        from .net_probe import sources_as_read
+        from .net_sources import folders_of
+
+        read = sources_as_read(options, source, folders_of(data_root))
+    else:
+        read = {source: as_trained(options, source, data_root)}
+    found: dict[str, dict[str, Any]] = {}
+    for path, settled in read.items():
+        try:
+            plan = crew.call(make_plan, Request(path, settled, (), backend, database, layout))
+        except WorkerDied as death:
+            raise StoreError(f"opening {path} ends the reader: it {death.reason}") from death
+        found[path] = ProbeSummary(settled_plan(crew.call, plan).context.options).statistics()["probe"]
     return found
 
 
@@ -253,7 +287,7 @@ def make_probe(given: ProbeOptions | Mapping[str, Any] | bool | None) -> ProbeOp
         named: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
         given = ProbeOptions(**named)
     probe = ProbeOptions() if given is True else given
-    for name, kinds in (("net", NetName), ("loss", LossName), ("dtype", Precision)):
+    for name, kinds in (("net", NetName), ("loss", LossName), ("dtype", Precision), ("phase", PhaseName)):
         value = getattr(probe, name)
         if value not in get_args(kinds):
             raise UsageError(f"{name} of the probe is {value!r}; choose one of {', '.join(get_args(kinds))}")
@@ -261,11 +295,28 @@ def make_probe(given: ProbeOptions | Mapping[str, Any] | bool | None) -> ProbeOp
         number = getattr(probe, name)
         if number is not None and number < least:
             raise UsageError(f"{name} of the probe is {number}; it must be at least {least}")
-    if probe.onnx is not None and probe.torch is not None:
-        raise UsageError("onnx and torch were both given; choose one model")
-    if probe.mean_file is not None and probe.mean_values:
-        raise UsageError("a mean file and mean values were both given; Caffe stops at that: choose one")
+    refuse_contradictions(probe)
     return probe
+
+
+def refuse_contradictions(probe: ProbeOptions) -> None:
+    """Raise `UsageError` for options of the probe that leave each other nothing to say."""
+    models = [name for name in ("onnx", "torch", "caffe") if getattr(probe, name) is not None]
+    if len(models) > 1:
+        raise UsageError(f"--{models[0]} and --{models[1]} were both given; choose one model")
+    for name, harmless in (("net", "auto"), ("num_units", None), ("outputs", None), ("train_steps", 0)):
+        if models and getattr(probe, name) != harmless:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{option} is for the probe's own networks; --{models[0]} runs yours, and does not train it"
+            )
+    if models and models != ["caffe"] and probe.dtype != "float32":
+        raise UsageError(f"--dtype is for networks that numpy runs; --{models[0]} computes in its own precision")
+    for name, harmless in (("weights", None), ("phase", "train")):
+        if models != ["caffe"] and getattr(probe, name) != harmless:
+            raise UsageError(f"--{name} belongs to a net in prototxt: give it with --caffe")
+    if probe.mean_file is not None and probe.mean_values:
+        raise UsageError("--mean-file and --mean-value were both given; Caffe stops at that: choose one")
 
 
 def _severity(level: Severity | str) -> Severity:

@@ -13,7 +13,7 @@ from .finding import Severity
 from .report import Coverage, NotRun, SourceInfo, SourceReport
 from .training.doctor_case import Case, Scanned, find, judge, open_named, sources_of
 from .training.doctor_data import as_read
-from .training.net import Net, outputs
+from .training.net import Net, Output, outputs
 from .training.net_data import DataSource
 from .training.net_facts import DataFacts
 
@@ -50,20 +50,25 @@ def targets_of(
         if path is None:
             missing.append(reader)
             continue
-        fields: dict[str, Any] = {}
-        if reader.batch_size > 0:
-            fields["batch_size"] = reader.batch_size
-        if reader.crop is not None:
-            fields["crop"] = reader.crop
-        mine = [loss for loss in losses if loss.data_layer == reader.layer]
-        counts = [loss.classes for loss in mine if loss.classes is not None]
-        if counts:
-            fields["num_classes"] = min(counts)
-        ignored = tuple(dict.fromkeys(loss.ignored for loss in mine if loss.ignored is not None))
-        if ignored:
-            fields["ignore_labels"] = ignored
-        found.append(Target(str(path), reader, fields))
+        found.append(Target(str(path), reader, fields_of(reader, losses)))
     return found, missing
+
+
+def fields_of(reader: DataSource, losses: Sequence[Output]) -> dict[str, Any]:
+    """The fields of `Options` that a data layer asks for; ``losses`` are those of its net."""
+    fields: dict[str, Any] = {}
+    if reader.batch_size > 0:
+        fields["batch_size"] = reader.batch_size
+    if reader.crop is not None:
+        fields["crop"] = reader.crop
+    mine = [loss for loss in losses if loss.data_layer == reader.layer]
+    counts = [loss.classes for loss in mine if loss.classes is not None]
+    if counts:
+        fields["num_classes"] = min(counts)
+    ignored = tuple(dict.fromkeys(loss.ignored for loss in mine if loss.ignored is not None))
+    if ignored:
+        fields["ignore_labels"] = ignored
+    return fields
 
 
 def scan_targets(targets: Sequence[Target], scan: ScanSource) -> list[Scanned]:
@@ -90,9 +95,16 @@ def each_once(scanned: Sequence[Scanned]) -> list[SourceReport]:
 
 
 def check_net_sources(
-    path: str, folders: Sequence[Path], scan: ScanSource, fail_on: Severity | None, judged: bool = True
+    path: str,
+    folders: Sequence[Path],
+    scan: ScanSource,
+    fail_on: Severity | None,
+    judged: bool = True,
+    more: Callable[[Net, Target], Target] | None = None,
 ) -> list[SourceReport]:
     """The report of a net, judged with what the scans tell, then that of each source that it names.
+
+    ``more`` settles what else a scan of one of its sources is asked for.
 
     Raises
     ------
@@ -103,6 +115,8 @@ def check_net_sources(
     net = case.layers
     assert net is not None
     targets, case.missing = targets_of(net, folders)
+    if more is not None:
+        targets = [more(net, target) for target in targets]
     case.scanned = scan_targets(targets, scan)
     judge(case, fail_on)
     (report,) = case.reports

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from .finding import Severity
 
@@ -12,6 +12,7 @@ Statistics = Literal["auto", "full", "sampled"]
 NetName = Literal["auto", "softmax", "mlp", "conv", "lstm"]
 LossName = Literal["auto", "softmax", "sigmoid", "squared"]
 Precision = Literal["float32", "float16"]
+PhaseName = Literal["train", "test"]
 
 SMALL_SET_BYTES = 256 << 20
 """Sets up to this size are summed up in full, whatever it costs."""
@@ -38,7 +39,9 @@ class ProbeTask:
     masked
         Values that leave the loss of this network finite although one input has them.
     spoilt
-        Why every input is spoilt by the preprocessing alone; empty if none is.
+        Why every loss is spoilt by the preprocessing or the model alone; empty if none is.
+    notes
+        What else is to be said of the network.
     """
 
     loss: Literal["softmax", "sigmoid", "squared"] = "softmax"
@@ -49,6 +52,7 @@ class ProbeTask:
     layers: tuple[tuple[str, str, tuple[int, ...], int], ...] = ()
     masked: tuple[str, ...] = ()
     spoilt: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,16 @@ class ProbeOptions:
         Batches in an iteration of training (Caffe's ``iter_size``).
     train_steps, rate
         Steps of gradient descent to take on the first batches, and their learning rate.
-    onnx, torch
+    onnx, torch, caffe
         A model to run instead of a network of our own.
+    weights, phase
+        The ``.caffemodel`` for ``caffe``, and the phase of the net that is built.
+    prototxt
+        A net whose data layer gives what is not given otherwise: preprocessing, crop, batch size, classes.
+    data_root
+        A folder that files named by a net count from.
+    notes
+        What is to be said of where these options come from.
     task
         Settled by the scan, alike for all workers.
     """
@@ -92,6 +104,12 @@ class ProbeOptions:
     rate: float = 0.01
     onnx: str | None = None
     torch: str | None = None
+    caffe: str | None = None
+    weights: str | None = None
+    phase: PhaseName = "train"
+    prototxt: str | None = None
+    data_root: str | None = None
+    notes: tuple[str, ...] = ()
     task: ProbeTask | None = None
 
 
@@ -158,3 +176,10 @@ class Options:
             return self
         small = size_bytes <= SMALL_SET_BYTES or self.sample is not None
         return replace(self, statistics="full" if small else "sampled")
+
+
+def merged(chosen: Options, fields: Mapping[str, Any]) -> Options:
+    """What was chosen, with ``fields`` for what was not; those of the probe are settled by whoever gives them."""
+    default = Options()
+    free = {n: v for n, v in fields.items() if n == "probe" or getattr(chosen, n) == getattr(default, n)}
+    return replace(chosen, **free)

@@ -46,7 +46,7 @@ def settled_plan(ask: Ask, plan: Plan) -> Plan:
     task = (options.probe or probe).task or ProbeTask()
     if not task.labelled and not task.spoilt:
         notes.append("no labels were found: losses are those of class 0, or of zeros as targets")
-    own = probe.onnx or probe.torch
+    own = probe.onnx or probe.torch or probe.caffe
     if own is not None and task.masked:
         hidden = ", ".join(task.masked)
         notes.append(

@@ -66,6 +66,8 @@ def check_shard(
                 f"a scan by way of a net can't be cut into shards; name the data sets of {path} themselves"
             )
     chosen = make_options(**options)
+    if chosen.probe is not None and (chosen.probe.prototxt or chosen.probe.caffe):
+        raise UsageError("a shard takes no preprocessing from a net: --prototxt and --caffe are for a whole scan")
     with ExitStack() as stack:
         workers = crew or stack.enter_context(Crew(jobs, Limits()))
         from .shards import Shard, ShardFile, scan_shard, shard_run  # loads numpy, while the first worker starts

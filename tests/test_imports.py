@@ -43,6 +43,7 @@ LAYERS = [
     {"conclude", "frames", "probing"},
     {"journal"},
     {"scan", "net_sources"},
+    {"net_probe"},
     {"shards"},
     {"api", "demo", "doctor"},
     {"spread"},

@@ -31,7 +31,7 @@ def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]
     options = make_options(**fields)
     check_layout(given["layout"])
     with ExitStack() as stack:
-        written = [*sources, *named_by_nets(sources, given["data_root"])]
+        written = [*sources, *named_by_nets(sources, given["data_root"]), *files_read(fields)]
         outputs, files = open_outputs(given["outputs"], written, stack)
         engine = stack.enter_context(open_engine(given["executor"], crew))
         journal = None if given["resume"] is None else stack.enter_context(Journal(given["resume"], sources))
@@ -54,6 +54,14 @@ def named_by_nets(sources: Sequence[str], data_root: str | None) -> list[str]:
     from ..net_sources import folders_of, paths_named_by
 
     return [path for net in nets for path in paths_named_by(net, folders_of(data_root))]
+
+
+def files_read(fields: OptionFields) -> list[str]:
+    """The files of a network's options: models, weights, means, nets."""
+    probe = fields.get("probe")
+    if not isinstance(probe, Mapping):
+        return []
+    return [probe[name] for name in ("mean_file", "prototxt", "onnx", "torch", "caffe", "weights") if probe[name]]
 
 
 def end_journal(journal: Journal, report: Report) -> None:

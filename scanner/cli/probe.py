@@ -18,6 +18,8 @@ Examples:
   datascan probe sequences.h5 --net lstm --num-units 128
   datascan probe train.h5 --dtype float16
   datascan probe train_lmdb --onnx model.onnx
+  datascan probe train_val.prototxt
+  datascan probe train_lmdb --caffe train_val.prototxt --weights model.caffemodel
 
 \b
 Exit codes are those of datascan check.
@@ -70,6 +72,7 @@ DEFAULT_RULES = "store,record-undecodable,record-empty,record-size-mismatch,imag
     type=click.IntRange(1),
     help="Only the first N records; the report says that it is incomplete.",
 )
+@params.data_root_option
 @click.option(
     "-j",
     "--jobs",

@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 import click
 
-from ...backends.errors import UsageError
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -103,6 +101,14 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         },
     ),
     (
+        ("--prototxt",),
+        {
+            "metavar": "FILE",
+            "help": "Take preprocessing, crop, batch size and classes from the data layer of this net, where they are "
+            "not given.",
+        },
+    ),
+    (
         ("--iter-size",),
         {
             "metavar": "N",
@@ -143,6 +149,26 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
             "help": "Run this model, saved by torch.export, instead (needs datascan[torch]). Pickles are refused.",
         },
     ),
+    (
+        ("--caffe",),
+        {
+            "metavar": "FILE",
+            "help": "Run this net (train_val.prototxt) instead, with the preprocessing of its data layer.",
+        },
+    ),
+    (
+        ("--weights",),
+        {"metavar": "FILE", "help": "The .caffemodel for --caffe.  [default: drawn as the net's fillers say]"},
+    ),
+    (
+        ("--phase",),
+        {
+            "type": click.Choice(["train", "test"]),
+            "default": "train",
+            "show_default": True,
+            "help": "The phase of the --caffe net.",
+        },
+    ),
 )
 """Names and settings of the options, in the order of the help."""
 
@@ -162,10 +188,7 @@ def probe_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `ProbeOptions` from the command line's words."""
     fields = {_field(names): given[_field(names)] for names, _ in OPTIONS}
     fields["outputs"] = fields.pop(OUTPUTS)
-    if fields["onnx"] is not None and fields["torch"] is not None:
-        raise UsageError("--onnx and --torch were both given; choose one")
-    if fields["mean_file"] is not None and fields["mean_values"]:
-        raise UsageError("--mean-file and --mean-value were both given; Caffe stops at that: choose one")
+    fields["data_root"] = given["data_root"]
     return fields
 
 

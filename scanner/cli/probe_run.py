@@ -48,20 +48,22 @@ def run_probe(session: Session, sources: Sequence[str], given: Mapping[str, Any]
 def _show(session: Session, source: str, options: Options, given: Mapping[str, Any], crew: Crew, style: Style) -> None:
     """The network of a source; one that can't be opened is left to the report."""
     try:
-        facts = preview_probe(
+        shown = preview_probe(
             source,
             options,
             crew,
             backend=given["backend"],
             database=given["database"],
             layout=given["layout"],
+            data_root=given["data_root"],
         )
     except StoreError:
         return
 
     def write(stream: TextIO) -> None:
-        name = style.paint(printable(source), "name")
-        stream.write(f"{name}\n" + "".join(f"{line}\n" for line in network_lines(facts, style)) + "\n")
+        for path, facts in shown.items():
+            name = style.paint(printable(path), "name")
+            stream.write(f"{name}\n" + "".join(f"{line}\n" for line in network_lines(facts, style)) + "\n")
 
     session.write(write)
     sys.stdout.flush()

@@ -139,8 +139,16 @@ def fit(shape: tuple[int, ...], axes: str, net: str, crop: int | None = None) ->
     return Fit(kind, view, seen_as, moved, places, (math.prod(thinned),))
 
 
-def fit_model(shape: tuple[int, ...], axes: str, wanted: tuple[int | None, ...], crop: int | None = None) -> Fit:
+def fit_model(
+    shape: tuple[int, ...],
+    axes: str,
+    wanted: tuple[int | None, ...] | None,
+    crop: int | None = None,
+    as_stored: bool = False,
+) -> Fit:
     """How arrays go into a user's own model, of which ``wanted`` is one sample's shape (``None``: any length).
+
+    Without ``wanted`` it gets what there is, images with their channels first; ``as_stored``, without even that.
 
     Raises
     ------
@@ -148,8 +156,14 @@ def fit_model(shape: tuple[int, ...], axes: str, wanted: tuple[int | None, ...],
         They don't.
     """
     view, seen_as, moved = _seen_as(shape, axes)
+    if as_stored:
+        view, seen_as, moved, crop = "vector", (math.prod(shape),), False, None
     places = tuple(Axis(first, stop, 1) for first, stop in _cropped(view, seen_as, crop))
     cropped = tuple(axis.count for axis in places)
+    if wanted is None:
+        return Fit("model", view, seen_as, moved, places, shape if view == "vector" else cropped)
+    if as_stored and _matches(shape, wanted):
+        return Fit("model", view, seen_as, moved, places, shape)
     if _matches(cropped, wanted):
         return Fit("model", view, seen_as, moved, places, cropped)
     last = (*cropped[1:], cropped[0])

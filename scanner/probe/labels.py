@@ -84,10 +84,7 @@ def targets_of(
     n = len(present)
     nobody = np.zeros(n, np.bool_)
     if labels is None:
-        blank: NDArray[Any] = (
-            np.zeros(n, np.int64) if task.loss == "softmax" else np.zeros((n, task.outputs), np.float32)
-        )
-        return Targets(blank, {}, nobody, nobody)
+        return Targets(blank_targets(task, n), {}, nobody, nobody)
     labels = np.where(present.reshape(-1, *[1] * (labels.ndim - 1)), labels, labels.dtype.type(0))
     if task.loss != "softmax":
         return _numbers(labels)
@@ -127,3 +124,8 @@ def _classes(labels: NDArray[Any], present: NDArray[np.bool_], task: ProbeTask, 
     }
     classes = np.where(beyond | skipped, 0, whole).astype(np.int64) % task.outputs
     return Targets(classes, complaints, spoilt, skipped)
+
+
+def blank_targets(task: ProbeTask, n: int) -> NDArray[Any]:
+    """Class 0, or zeros, for each of n samples."""
+    return np.zeros(n, np.int64) if task.loss == "softmax" else np.zeros((n, task.outputs), np.float32)

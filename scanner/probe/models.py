@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from ...backends.errors import UsageError
+from typing import Any
+
+from numpy.typing import NDArray
+
 from ..options import ProbeOptions, ProbeTask
 from .canary import Model
-from .engine import OwnNetwork, UserModel
-from .fitting import Fit, fit, fit_model
+from .engine import UserModel
+from .fitting import Fit, Unfit, fit, fit_model
 from .network import build_network
 
 MOST_NETWORKS = 32
@@ -34,10 +37,32 @@ class Models:
             return None
         return self._own.image_sides
 
+    @property
+    def own(self) -> UserModel | None:
+        """The user's model."""
+        return self._own
+
+    def reads(self, name: str) -> bool:
+        """Whether the network is fed the arrays of that name."""
+        wanted = None if self._own is None else self._own.reads
+        return wanted is None or name.strip("/") == wanted
+
+    def reads_label(self, name: str) -> bool:
+        """Whether the labels of that name are trained on."""
+        wanted = None if self._own is None else self._own.reads_label
+        return wanted is None or name.strip("/") == wanted
+
+    def hold_labels(self, labels: NDArray[Any], task: ProbeTask) -> None:
+        """Raise `Unfit` for labels that the user's model can't compare its outputs with."""
+        if self._own is None or self._own.loss is None or task.loss != "softmax":
+            return
+        if labels.ndim == 2 and labels.shape[1] > 1:
+            raise Unfit(f"labels are rows of {labels.shape[1]}; the net's loss takes one class number for each sample")
+
     def fit(self, shape: tuple[int, ...], axes: str, crop: int | None) -> Fit:
         """How arrays of a shape go into the network; raises `Unfit`."""
         if self._own is not None:
-            return fit_model(shape, axes, self._own.wanted, crop)
+            return fit_model(shape, axes, self._own.wanted, crop, self._own.as_stored)
         return fit(shape, axes, self._probe.net, crop)
 
     def get(self, fitted: Fit, task: ProbeTask) -> Model:
@@ -51,7 +76,7 @@ class Models:
 
     def _make(self, fitted: Fit, task: ProbeTask) -> Model:
         if self._own is not None:
-            return OwnNetwork(self._own, fitted.shape, task)
+            return self._own.network(fitted.shape, task)
         units, half = self._probe.num_units, self._probe.dtype == "float16"
         return build_network(fitted.kind, fitted.shape, task.outputs, task.loss, units=units, half=half)
 
@@ -64,8 +89,10 @@ class Models:
 
 
 def _user_model(probe: ProbeOptions) -> UserModel | None:
-    if probe.onnx is not None and probe.torch is not None:
-        raise UsageError("--onnx and --torch were both given; choose one")
+    if probe.caffe is not None:
+        from .caffe.model import CaffeModel
+
+        return CaffeModel(probe)
     if probe.onnx is not None:
         from .onnx_model import OnnxModel
 

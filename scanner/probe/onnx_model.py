@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...backends.errors import MissingDependency, UsageError
-from .engine import UserModel
+from .engine import PlainModel
 
 LARGEST = 2 << 30
 """A protobuf message is no larger."""
@@ -18,7 +18,7 @@ LARGEST = 2 << 30
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
-class OnnxModel(UserModel):
+class OnnxModel(PlainModel):
     """A model in one file. What its nodes give on the way is looked at, too.
 
     Nothing outside of the file is read (weights in files of their own are refused), and no library of custom

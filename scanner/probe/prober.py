@@ -13,6 +13,7 @@ from ..options import Options, ProbeOptions, ProbeTask
 from ..sample import ArrayBlock, ImageFacts, LabelBlock, ProbeFault, ProbeOutcome, Rows, SampleBatch
 from ..stamp import touch, untouch
 from .canary import Model
+from .engine import UserModel
 from .fitting import Fit, Unfit
 from .inputs import Preparation, Suspect
 from .labels import Targets, adapted, targets_of
@@ -74,6 +75,8 @@ class Prober:
     def blocks(self, samples: SampleBatch, faults: list[ProbeFault]) -> Iterator[Block]:
         """The samples of a batch by shape: its arrays, and its images decoded."""
         for block in samples.arrays:
+            if not self._models.reads(block.name):
+                continue
             if block.values.dtype.kind in "fiub" and len(block.rows):
                 yield Block(block.name, block.rows, block.values, block.axes)
             elif block.values.dtype.kind == "c":
@@ -91,14 +94,25 @@ class Prober:
         crop = None if block.resampled else self._options.crop
         task = adapted(self._task, labels)
         fitted = self._models.fit(block.shape, block.axes, crop)
+        if labels is not None:
+            self._models.hold_labels(labels, task)
         model = self._models.get(fitted, task)
-        if task.loss == "softmax" and model.outputs != task.outputs:  # a user's model says how many classes there are
+        if task.loss == "softmax" and self._models.own is not None:  # it says how many classes there are
             task = replace(task, outputs=model.outputs, known=True)
         return fitted, model, task
 
     def labels_of(self, samples: SampleBatch, block: Block) -> tuple[NDArray[Any] | None, NDArray[np.bool_]]:
         """The labels of a block's samples, and which of them have one; ``None`` where the batch has no labels."""
-        return labels_of(samples, block.rows)
+        return labels_of(self.label_block(samples), block.rows, len(samples))
+
+    def label_block(self, samples: SampleBatch) -> LabelBlock | None:
+        """The labels that are trained on: those that the user's net names, else the first."""
+        return next((block for block in samples.labels if self._models.reads_label(block.name)), None)
+
+    @property
+    def own(self) -> UserModel | None:
+        """The user's model."""
+        return self._models.own
 
     def describe(self, fitted: Fit) -> str:
         """The network in words."""
@@ -179,22 +193,16 @@ class Prober:
         return thumbnail(facts, THUMBNAIL, crop, self._caffe)
 
 
-def labels_of(samples: SampleBatch, rows: Rows) -> tuple[NDArray[Any] | None, NDArray[np.bool_]]:
-    """The labels of some rows, and which of them have one; ``None`` where the batch has no labels."""
-    block = label_block(samples)
+def labels_of(block: LabelBlock | None, rows: Rows, records: int) -> tuple[NDArray[Any] | None, NDArray[np.bool_]]:
+    """The labels of some rows, and which of them have one; ``None`` where a batch of so many records has no labels."""
     if block is None:
         return None, np.zeros(len(rows), np.bool_)
-    place = np.full(len(samples), -1, np.int64)
+    place = np.full(records, -1, np.int64)
     place[block.rows] = np.arange(len(block.rows))
     places = place[rows]
     if not len(block.rows):
         return np.zeros((len(rows), *block.values.shape[1:]), block.values.dtype), places >= 0
     return block.values[np.maximum(places, 0)], places >= 0
-
-
-def label_block(samples: SampleBatch) -> LabelBlock | None:
-    """The labels that are trained on: the first column of them."""
-    return samples.labels[0] if samples.labels else None
 
 
 def _in_doubt(passed: Passed, suspects: dict[int, Suspect], losses: NDArray[np.float64]) -> list[int]:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...backends.errors import MissingDependency, UsageError
-from .engine import UserModel
+from .engine import PlainModel
 from .torch_archive import inert_archive
 
 
-class TorchModel(UserModel):
+class TorchModel(PlainModel):
     """An exported program: a graph of PyTorch's own operators, without code (see `torch_archive`).
 
     It runs on the CPU, in one thread.
@@ -49,7 +49,7 @@ class TorchModel(UserModel):
         self.parameters = sum(int(values.numel()) for values in program.state_dict.values())
 
     def run(self, samples: NDArray[np.float32]) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-        """See `UserModel.run`. What is between the layers can't be seen."""
+        """See `PlainModel.run`. What is between the layers can't be seen."""
         n, size = len(samples), self._batch or len(samples)
         outputs = []
         for start in range(0, n, size):

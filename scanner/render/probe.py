@@ -40,6 +40,8 @@ def network_lines(probe: Mapping[str, Any], style: Style) -> Iterator[str]:
     if probe.get("iter_size", 1) != 1:
         batches += f", {probe['iter_size']} to an iteration"
     yield from style.note(f"{counted(total, 'parameter')}; {batches}" if layers else batches)
+    for note in probe.get("notes") or ():
+        yield from style.note(printable(str(note)))
     masks = probe.get("masks") or ()
     if masks:
         hidden = " or ".join(map(str, masks))
@@ -54,7 +56,9 @@ def probe_lines(value: object, style: Style) -> Iterator[str]:
         return
     yield from network_lines(value, style)
     loss, samples, finite = value.get("loss"), value.get("samples", 0), value.get("finite_losses", 0)
-    if isinstance(loss, Mapping):
+    if not samples:
+        yield "  no sample was run"
+    elif isinstance(loss, Mapping):
         figures = ", ".join(f"{name} {real(float(loss[name]))}" for name in ("mean", "min", "max") if name in loss)
         yield f"  loss finite for {finite:,} of {counted(int(samples), 'sample')}: {figures}"
     else:

@@ -55,6 +55,7 @@ class ProbeNonFinite(ProbeRule):
     ## How to fix
     Drop the record, or mask the value where the set is built. If the input was finite, the
     scale is to blame: look at the largest values, at the mean and scale that are applied, and at half precision.
+    Where every loss is spoilt, repair what the finding names: the mean file, the weights or the net.
     """
 
     name = "probe-non-finite"

@@ -159,6 +159,7 @@ class ProbeSummary:
             found["labelled"] = task.labelled
             found["network"] = task.network
             found["masks"] = list(task.masked)
+            found["notes"] = list(task.notes)
             found["layers"] = [
                 {"name": name, "kind": kind, "shape": list(shape), "parameters": parameters}
                 for name, kind, shape, parameters in task.layers

@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ...backends.errors import StoreError
 from ..layouts.wire import BYTES, WireError, fields
-from .binaryproto import UnreadBlob, decode_blob
+from .binaryproto import StoredBlob, UnreadBlob, decode_blob
 
 LAYERS = {100: (1, 7), 2: (4, 6)}
 """Field of the net's layers, new and old, to those of a layer's name and blobs."""
@@ -124,8 +125,17 @@ def blobs_of(number: int, data: bytes, state: bool) -> Iterator[tuple[str, bytes
         if number == HISTORY:
             yield "the solver's history", data
         return
+    found = layer_of(number, data)
+    if found is not None:
+        name, stored = found
+        for blob in stored:
+            yield f"layer {name}", blob
+
+
+def layer_of(number: int, data: bytes) -> tuple[str, list[bytes]] | None:
+    """A layer's name and arrays; ``None`` for a field that is no layer."""
     if number not in LAYERS:
-        return
+        return None
     name_field, blob_field = LAYERS[number]
     view, name, found = memoryview(data), "", []
     for inner, wire_type, _, _, start, stop in fields(view):
@@ -133,8 +143,44 @@ def blobs_of(number: int, data: bytes, state: bool) -> Iterator[tuple[str, bytes
             name = bytes(view[start:stop]).decode("utf-8", "replace")
         elif wire_type == BYTES and inner == blob_field:
             found.append(bytes(view[start:stop]))
-    for blob in found:
-        yield f"layer {name}", blob
+    return name, found
+
+
+def layer_weights(path: Path) -> dict[str, list[StoredBlob]]:
+    """The arrays of a ``.caffemodel`` by the name of their layer, which is how Caffe finds them.
+
+    Raises
+    ------
+    StoreError
+        It can't be read, or not to its end, or is no file of weights.
+    """
+    layers: dict[str, list[StoredBlob]] = {}
+    known = False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StoreError(f"{path} is not a file")
+            if file.peek(8).startswith(HDF5_MAGIC):
+                raise StoreError(f"{path} holds weights in HDF5, which are not read: snapshot_format: BINARYPROTO")
+            for number, data in outermost(file):
+                found = layer_of(number, data)
+                if found is None:
+                    continue
+                known = True
+                blobs = [decode_blob(blob) for blob in found[1]]
+                for blob in blobs:
+                    if isinstance(blob, UnreadBlob):
+                        raise StoreError(f"the weights {path} are damaged in layer {found[0]}: {blob.reason}")
+                if blobs:
+                    layers[found[0]] = [blob for blob in blobs if isinstance(blob, StoredBlob)]
+    except OSError as exc:
+        raise StoreError(f"can't read the weights {path}: {exc.strerror}") from exc
+    except (WireError, ValueError) as exc:
+        raise StoreError(f"{path} is no .caffemodel, or a damaged one: {exc}") from exc
+    if not known:
+        raise StoreError(f"{path} is no .caffemodel: it holds no layers")
+    return layers
 
 
 def fault_of(name: str, data: bytes) -> str | None:
