@@ -40,6 +40,19 @@ class Fault:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Magnitudes:
+    """What the statistics found in passing of the magnitudes in a block, for the rules that look for large ones.
+
+    ``bounds`` is ``(n,)``, or ``None`` where it was not found: no magnitude in a record exceeds its bound, and NaN or
+    infinity means that anything may be there. ``narrow`` says which of them are of that record alone, not of several
+    together.
+    """
+
+    bounds: NDArray[np.float64] | None = None
+    narrow: NDArray[np.bool_] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayBlock:
     """Equal-shaped arrays of several records, stacked.
@@ -57,6 +70,8 @@ class ArrayBlock:
         empty where they have no such meaning.
     colour
         Order of the channels where the array is an image.
+    magnitudes
+        Filled in as the block is looked at.
     """
 
     name: str
@@ -64,6 +79,7 @@ class ArrayBlock:
     values: NDArray[Any]
     axes: str = ""
     colour: Colour | None = None
+    magnitudes: Magnitudes = field(default_factory=Magnitudes, compare=False, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:

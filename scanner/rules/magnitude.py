@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import numpy as np
@@ -13,25 +12,39 @@ from ..sample import ArrayBlock
 SMALL = 1e3
 """A common bound of several rows below it is good enough for each of them."""
 
+SMALLEST = 1e-18
+"""Squares of values below it are too small for float32."""
+
+ROUNDED = 1e-5
+"""Share of a root that may have been lost in single precision."""
+
 SPAN = 4096
 """Values whose squares are summed at a time: a BLAS call that starts no threads."""
 
 
-_last: list[tuple[weakref.ref[NDArray[Any]], NDArray[np.float64]]] = []
+def bounds_of(block: ArrayBlock, limit: float) -> NDArray[np.float64]:
+    """`largest_bound` of a block's values, as narrow as it takes to tell which records are within a limit.
 
-
-def bounds_of(block: ArrayBlock) -> NDArray[np.float64]:
-    """`largest_bound` of a block's values; the block asked for last is not read again, as several rules ask."""
-    if not _last or _last[0][0]() is not block.values:  # weak: a batch's memory is there for the next one
-        _last[:] = [(weakref.ref(block.values), largest_bound(block.values))]
-    return _last[0][1]
+    What the statistics know of many records together mostly is enough; the others are read once more.
+    """
+    known = block.magnitudes
+    if known.bounds is None:
+        known.bounds, known.narrow = largest_bound(block.values), np.ones(len(block.rows), np.bool_)
+    if known.narrow is None:
+        known.narrow = np.zeros(len(block.rows), np.bool_)
+    doubtful = np.flatnonzero(~(known.bounds <= limit) & ~known.narrow)
+    if len(doubtful):
+        some = block.values if len(doubtful) == len(block.rows) else block.values[doubtful]
+        known.bounds[doubtful], known.narrow[doubtful] = largest_bound(some), True
+    return known.bounds
 
 
 def largest_bound(values: NDArray[Any]) -> NDArray[np.float64]:
     """For each record of a block of floats: a bound that no magnitude in it exceeds; NaN or inf where it may be any.
 
     One dot product tells: a NaN or an infinity survives it, and no square exceeds the sum of squares. It also
-    overflows for finite float32 values beyond 1.8e19 (and for smaller ones in number): a bound is no proof.
+    overflows for finite float32 values beyond 1.8e19 (and for smaller ones in number), and squares of the smallest
+    values are 0: a bound is no proof, and never below `SMALLEST`.
     """
     rows = _rows(values)
     if rows.shape[1] == 0:
@@ -49,8 +62,13 @@ def largest_bound(values: NDArray[Any]) -> NDArray[np.float64]:
         if whole:
             spans = rows[:, :whole].reshape(len(rows), -1, SPAN)
             squares = np.maximum(squares, np.vecdot(spans, spans).max(axis=1))
-        bound: NDArray[np.float64] = np.sqrt(squares).astype(np.float64)
-    return bound
+        return _roots(squares)
+
+
+def _roots(squares: NDArray[Any]) -> NDArray[np.float64]:
+    """Bounds from sums of squares, which were rounded."""
+    bounds: NDArray[np.float64] = np.maximum(np.sqrt(squares.astype(np.float64)) * (1 + ROUNDED), SMALLEST)
+    return bounds
 
 
 def _bounds_of_short(rows: NDArray[Any]) -> NDArray[np.float64]:
@@ -59,11 +77,11 @@ def _bounds_of_short(rows: NDArray[Any]) -> NDArray[np.float64]:
     whole = len(rows) // group * group
     groups = rows[:whole].reshape(-1, group * rows.shape[1])
     bound = np.empty(len(rows))
-    bound[:whole] = np.repeat(np.sqrt(np.vecdot(groups, groups)), group)
+    bound[:whole] = np.repeat(_roots(np.vecdot(groups, groups)), group)
     bound[whole:] = np.inf
     large = np.flatnonzero(~(bound < SMALL))
     some = rows[large]
-    bound[large] = np.sqrt(np.vecdot(some, some))
+    bound[large] = _roots(np.vecdot(some, some))
     return bound
 
 

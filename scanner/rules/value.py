@@ -20,6 +20,9 @@ from .magnitude import bounds_of
 SQUARE_OVERFLOWS = 1.8446743e19
 """Square root of the largest float32: beyond it a squared difference is infinite."""
 
+LARGEST = np.finfo(np.float64).max
+"""Every finite number is within it."""
+
 FEW_SAMPLES = 10
 """A set smaller than this may hold the same value everywhere by accident."""
 
@@ -58,7 +61,7 @@ class ValueRule(Rule):
         found: list[Suspect] = []
         for block in samples.arrays:
             if block.values.dtype.kind in "fc" and len(block.rows):
-                bounds = bounds_of(block)
+                bounds = bounds_of(block, min(limit, LARGEST))
                 clean = np.isfinite(bounds) & (bounds <= limit)
                 found += [
                     Suspect(int(block.rows[place]), block, block.values[place].reshape(-1))

@@ -87,10 +87,12 @@ class ValueSummary:
 
     def _add_block(self, block: ArrayBlock) -> None:
         axis, meaning = channels_of(block)
-        moments = block_moments(block.values, axis)
+        floating = block.values.dtype.kind in "fc"
+        bounds = np.zeros(len(block.rows)) if floating else None
+        moments = block_moments(block.values, axis, bounds)
         if moments is None or len(block.rows) == 0:
             return
-        floating = block.values.dtype.kind in "fc"
+        block.magnitudes.bounds = bounds
         self._take(
             ArrayName(block.name, len(moments.count)),
             ArrayStats(meaning, moments, len(block.rows), floating, "H" in block.axes),
