@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from .base import PARTITION_BYTES, Damage, Extent, Partition, RecordBatch, Store
 from .columns import BytesColumn
 from .errors import StoreError, StoreNotFound
 from .files import ReadOnlyFile
-from .lmdb_format import DUP_SORT, Ints, Tree, sort_key
+from .lmdb_format import DUP_SORT, LMDB_09, Ints, Tree, sort_key
 from .lmdb_leaves import edge_key
 from .lmdb_metas import newest_transaction, read_snapshot, read_transaction
 from .lmdb_pages import find_node
@@ -46,6 +47,15 @@ _NEIGHBOURS = 4
 
 Token = tuple[int, int, bytes, int, tuple[bytes, bytes]]
 """Transaction, database flags, leaf pages (int64), limit (-1: none), some leaves before (backwards) and behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class LmdbForm:
+    """How an LMDB is made: as a folder or a single file, of which file format, with which databases by their flags."""
+
+    folder: bool = True
+    version: int = 0
+    databases: Mapping[str | None, int] | None = None
 
 
 class LmdbStore(Store):
@@ -141,6 +151,16 @@ class LmdbStore(Store):
             return None
         named = 0 if self._database is not None else len(self._named[0])
         return max(self._tree.entries - named, 0)
+
+    @property
+    def form(self) -> LmdbForm:
+        """What an LMDB that is to hold the same is made with; databases that are not read have their flags too."""
+        flags: dict[str | None, int] = {name: tree.flags for name, tree in self._named[0].items()}
+        if self._database is None:
+            flags = {None: self._tree.flags, **flags}
+        else:
+            flags[self._database] = self._tree.flags
+        return LmdbForm(self.path.is_dir(), 0 if self._reader.form is LMDB_09 else 1, flags)
 
     # Damage of the whole ------------------------------------------------------------------------------------
 

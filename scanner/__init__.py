@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .api import check
+from .api_rebuild import rebuild
 from .finding import Finding, Location, Severity
 from .report import FindingsError, Report, SourceReport
 from .spread import check_shard, merge
@@ -19,4 +20,5 @@ __all__ = [
     "check",
     "check_shard",
     "merge",
+    "rebuild",
 ]

@@ -110,7 +110,8 @@ class Containment:
         self.culprits += 1
         if not self._dies(first, stop):
             message = f"the reader {death.reason} once at this record or one near it; read again, each could be scanned"
-            self._report(message, max(death.mark.record, death.mark.start, first), Severity.WARNING)
+            suspect = max(death.mark.record, death.mark.start, first)
+            self._report(message, suspect, Severity.WARNING, {"positions": stop - first})
             return
         first, stop = self._narrowed(first, stop)
         message = (

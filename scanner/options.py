@@ -18,6 +18,10 @@ SMALL_SET_BYTES = 256 << 20
 """Sets up to this size are summed up in full, whatever it costs."""
 
 
+TRACED = 1 << 20
+"""Positions of one fault that are kept of a set that is to be rebuilt, where only the end of the scan can judge it."""
+
+
 PROBE_BATCH = 64
 """Records in a batch of the probe where no batch size is given."""
 
@@ -114,6 +118,23 @@ class ProbeOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """What a rebuild needs to know of every record, beside what a report says.
+
+    Attributes
+    ----------
+    form
+        What records are told apart by: their bytes as they are ``stored``, or their numbers as a ``sample``, whatever
+        the store.
+    classes
+        Contents and label of each record as well, to split a set by.
+    """
+
+    form: Literal["stored", "sample"] = "stored"
+    classes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """Options of a scan; the defaults are those of ``datascan check``.
 
@@ -151,6 +172,8 @@ class Options:
         Run the samples through a network as well; ``None`` does not.
     follow_external
         Read what an HDF5 file refers to in other files, as far as these are regular files in the folder tree around it.
+    trace
+        Keep the positions of all findings, and a fingerprint of every record, for a rebuild.
     """
 
     select: tuple[str, ...] = ()
@@ -169,6 +192,12 @@ class Options:
     statistics: Statistics = "auto"
     probe: ProbeOptions | None = None
     follow_external: bool = False
+    trace: Trace | None = None
+
+    @property
+    def most_logged(self) -> int:
+        """Positions that a summary keeps of each fault, for the findings of the whole set."""
+        return max(self.max_findings, 1) if self.trace is None else max(self.max_findings, TRACED)
 
     def settled(self, size_bytes: int) -> Options:
         """The options for a store of a size: what was left open is decided, alike for all workers."""

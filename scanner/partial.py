@@ -7,20 +7,31 @@ from collections.abc import Iterator
 
 from ..backends.base import Table
 from .finding import Finding, Severity
+from .marks import Marks
 from .options import Options
+from .prints import Prints
 from .summary import Summary
 
 
 class FindingLog:
-    """Findings in the order they came, at most ``cap`` for each rule; the rest is counted by severity."""
+    """Findings in the order they came, at most ``cap`` for each rule; the rest is counted by severity.
 
-    def __init__(self, cap: int) -> None:
+    ``marks``, if there are any, have the positions of all of them, the omitted ones included.
+    """
+
+    def __init__(self, cap: int, marked: bool = False) -> None:
         self.cap = cap
         self.kept: dict[str, list[Finding]] = defaultdict(list)
         self.omitted: dict[str, dict[Severity, int]] = {}
+        self.marks: Marks | None = Marks() if marked else None
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, or count it."""
+        if self.marks is not None:
+            self.marks.add(finding)
+        self._keep(finding)
+
+    def _keep(self, finding: Finding) -> None:
         kept = self.kept[finding.rule]
         if len(kept) < self.cap:
             kept.append(finding)
@@ -35,7 +46,9 @@ class FindingLog:
         """Take in the findings of what follows; their positions move by ``offset``."""
         for findings in later.kept.values():
             for finding in findings:
-                self.add(finding.shifted(offset))
+                self._keep(finding.shifted(offset))
+        if self.marks is not None and later.marks is not None:
+            self.marks.merge(later.marks, offset)
         for rule, counts in later.omitted.items():
             for severity, count in counts.items():
                 self._omit(rule, severity, count)
@@ -62,10 +75,13 @@ class Partial:
         Bytes of keys and values, for progress.
     crashes
         Rule name (or ``layout``) to the exception's text: a bug of ours, never silent.
+    prints
+        Fingerprints of the records, where a rebuild asks for them. Whoever merges takes them away first.
     """
 
     def __init__(self, options: Options) -> None:
-        self.findings = FindingLog(options.max_findings)
+        self.findings = FindingLog(options.max_findings, options.trace is not None)
+        self.prints: list[Prints] = []
         self.summary = Summary(options)
         self.extents: list[tuple[Table, int]] = []
         self.seen = 0
@@ -91,6 +107,7 @@ class Partial:
         offset = self.positions
         self.findings.merge(later.findings, offset)
         self.summary.merge(later.summary, offset)
+        self.prints += [prints.shifted(offset) for prints in later.prints]
         for table, positions in later.extents:
             self.extend(table, positions)
         self.seen += later.seen

@@ -11,10 +11,15 @@ from typing import Any, Literal
 from ..backends.errors import DatascanError, StoreError
 from .exhibit import Distributions, Exhibit
 from .finding import Finding, Severity
+from .rebuilt import Rebuilt
 from .version import __version__
 
 SCHEMA = "datascan/1"
 Verdict = Literal["pass", "fail", "incomplete"]
+
+
+LOSING = ("store-unreadable", "store-truncated", "store-damaged", "store-reader-died", "store-external-reference")
+"""Rules whose findings may stand for records that nobody could count."""
 
 
 class ExitCode(IntEnum):
@@ -179,6 +184,14 @@ class SourceReport:
         return {s.value: self.count(s) for s in (Severity.ERROR, Severity.WARNING, Severity.INFO)}
 
     @property
+    def lost(self) -> bool:
+        """Whether damage was met that may have cost records, counted or not."""
+        return any(
+            finding.rule in LOSING and finding.data.get("records_lost") != 0 and "positions" not in finding.data
+            for finding in self.findings
+        )
+
+    @property
     def failed(self) -> bool:
         """Whether there is a finding at or above ``fail_on``."""
         return self.fail_on is not None and any(
@@ -286,6 +299,7 @@ class Report:
     reports: Sequence[SourceReport]
     causes: tuple[Cause, ...] | None = None
     charts: tuple[Chart, ...] = ()
+    rebuild: Rebuilt | None = None
 
     def __iter__(self) -> Iterator[Finding]:
         for report in self.reports:
@@ -300,12 +314,30 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         """The gravest of the sources' exit codes; a confirmed or likely cause counts as a finding."""
+        if self.rebuild is not None:
+            return self._rebuild_code(self.rebuild)
         code = max((report.exit_code for report in self.reports), default=ExitCode.NOT_LOOKED)
         return max(code, ExitCode.FINDINGS) if any(cause.guilty for cause in self.causes or ()) else code
+
+    def _rebuild_code(self, rebuild: Rebuilt) -> ExitCode:
+        """How a rebuild ended: findings of the source do not count, for they were left out or accepted.
+
+        What counts is that the target is proven, what a scan of it finds, and whether all of the source was read.
+        """
+        source, *targets = self.reports
+        if rebuild.proof is not None and not rebuild.proof.holds:
+            return ExitCode.BUG
+        code = max((target.exit_code for target in targets), default=ExitCode.CLEAN)
+        if code is ExitCode.CLEAN and (source.coverage.unreadable or not source.coverage.complete or source.lost):
+            return ExitCode.NOT_LOOKED
+        return code
 
     @property
     def verdict(self) -> Verdict:
         """The gravest of the sources' verdicts."""
+        if self.rebuild is not None:
+            code = self._rebuild_code(self.rebuild)
+            return "pass" if code is ExitCode.CLEAN else "incomplete" if code is ExitCode.NOT_LOOKED else "fail"
         verdicts = {report.verdict for report in self.reports}
         if "fail" in verdicts or any(cause.guilty for cause in self.causes or ()):
             return "fail"
@@ -322,6 +354,8 @@ class Report:
         }
         if self.causes is not None:
             report["causes"] = [cause.to_dict() for cause in self.causes]
+        if self.rebuild is not None:
+            report["rebuild"] = self.rebuild.to_dict()
         return report
 
     def to_json(self, indent: int | None = 2) -> str:

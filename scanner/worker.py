@@ -16,6 +16,7 @@ from ..backends.errors import StoreError
 from .layouts.base import Layout, RecordLayout, RowLayout
 from .options import Options
 from .partial import Partial
+from .prints import prints_of
 from .probe.prober import prober_for
 from .rules import StoreRule, instantiate
 from .rules.base import Context, Rule
@@ -99,6 +100,8 @@ class Checker:
         untouch()
         if isinstance(batch, RecordBatch) or batch.whole:
             self.partial.seen += len(batch)
+        if self.options.trace is not None:
+            self.partial.prints += prints_of(samples, self.options.trace)
         if self.options.probe is not None:
             self._probe(samples)
         try:

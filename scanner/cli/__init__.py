@@ -13,7 +13,7 @@ import click
 from ..version import __version__
 from .session import Session
 
-COMMANDS = ("check", "probe", "doctor", "lint", "merge", "show", "rules", "plugins", "demo")
+COMMANDS = ("check", "probe", "doctor", "lint", "rebuild", "merge", "show", "rules", "plugins", "demo")
 """Module of this package and function in it, both of the command's name."""
 
 

@@ -12,6 +12,7 @@ from ...backends.base import DatasetInfo, RecordBatch, RowBatch, Table
 from ...backends.plugins import import_named
 from ..options import Options
 from ..sample import Fault, SampleBatch
+from .keys import numbered, recounted
 
 ACCEPT = 14 / 16
 """Share of sampled records that must agree before a layout is accepted."""
@@ -106,6 +107,43 @@ class RecordLayout(Layout):
     @abstractmethod
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """Decode a batch. Total: what does not fit becomes a `Fault`, never an exception."""
+
+    # ---- what a rebuild may change ----
+
+    changes: ClassVar[frozenset[str]] = frozenset()
+    """What can be changed in a record without losing anything: ``image``, ``turned`` (an image whose sides change
+    places), ``pixels`` (raw ones), ``label``."""
+
+    in_parts: ClassVar[bool] = False
+    """Whether a sample is several records, which belong together by a number in their keys and are counted from 1."""
+
+    def sample_number(self, key: bytes) -> int | None:
+        """The number of the sample that a record is a part of, where samples are `in_parts`."""
+        return None
+
+    def with_number(self, key: bytes, number: int) -> bytes:
+        """The key with another number."""
+        return numbered(key, number)
+
+    def recounted(self, key: bytes, value: memoryview, count: int) -> bytes | None:
+        """The value of a reserved record that says how many samples there are, for another count; else ``None``."""
+        return recounted(key, value, count)
+
+    def image_in(self, key: bytes, value: memoryview) -> tuple[int, int] | None:
+        """Where in the value the record's encoded image lies."""
+        return None
+
+    def with_image(self, key: bytes, value: memoryview, image: bytes, sides: tuple[int, int, int] | None) -> bytes:
+        """The value with another image; ``sides`` are its channels, height and width, where these differ."""
+        raise NotImplementedError
+
+    def with_channels(self, value: memoryview, channels: int) -> bytes | None:
+        """The value with as many channels of raw pixels, ``None`` where it has none that can be made so."""
+        return None
+
+    def with_label(self, value: memoryview, difference: int) -> bytes | None:
+        """The value with its label changed by some, ``None`` where it has no label."""
+        return None
 
     def pieces(self, batch: RecordBatch) -> Iterable[RecordBatch]:
         """The batch in parts, none of them empty, to be decoded one after the other.

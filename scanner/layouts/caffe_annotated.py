@@ -15,6 +15,7 @@ from ...backends.base import RecordBatch
 from ..sample import BoxBlock, SampleBatch
 from .base import RecordLayout, Traits
 from .datum import Datum, is_datum, parse_datum, unreadable
+from .datum_changes import changed, with_image
 from .keys import reserved_rows
 from .payloads import Payloads
 from .wire import BYTES, FIXED32, VARINT, WireError, as_int32, fields, read_float
@@ -37,6 +38,22 @@ class SsdAnnotatedDatum(RecordLayout):
     def agrees(cls, sample: RecordBatch) -> Sequence[bool]:
         """See `RecordLayout.agrees`."""
         return [_is_annotated(value) for value in sample.values]
+
+    changes = frozenset({"image"})
+
+    def image_in(self, key: bytes, value: memoryview) -> tuple[int, int] | None:
+        """See `RecordLayout.image_in`."""
+        datum = _parse(value)[0]
+        return datum.data if datum.encoded else None
+
+    def with_image(self, key: bytes, value: memoryview, image: bytes, sides: tuple[int, int, int] | None) -> bytes:
+        """See `RecordLayout.with_image`."""
+        inner = next(
+            bytes(value[start:stop])
+            for number, kind, _, _, start, stop in fields(value)
+            if (number, kind) == (_DATUM, BYTES)
+        )
+        return changed(value, {_DATUM: with_image(memoryview(inner), image, sides)})
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`."""

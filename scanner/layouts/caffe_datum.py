@@ -9,6 +9,7 @@ import numpy as np
 from ...backends.base import RecordBatch
 from ..options import Options
 from ..sample import LabelBlock, Rows, SampleBatch
+from . import datum_changes
 from .base import RecordLayout, Traits
 from .datum import datum_fault, is_datum, parse_datum, unreadable
 from .datum_runs import Template
@@ -31,6 +32,25 @@ class CaffeDatum(RecordLayout):
     def agrees(cls, sample: RecordBatch) -> Sequence[bool]:
         """See `RecordLayout.agrees`."""
         return [is_datum(value) for value in sample.values]
+
+    changes = frozenset({"image", "turned", "pixels", "label"})
+
+    def image_in(self, key: bytes, value: memoryview) -> tuple[int, int] | None:
+        """See `RecordLayout.image_in`."""
+        datum = parse_datum(value)
+        return datum.data if datum.encoded else None
+
+    def with_image(self, key: bytes, value: memoryview, image: bytes, sides: tuple[int, int, int] | None) -> bytes:
+        """See `RecordLayout.with_image`."""
+        return datum_changes.with_image(value, image, sides)
+
+    def with_channels(self, value: memoryview, channels: int) -> bytes | None:
+        """See `RecordLayout.with_channels`."""
+        return datum_changes.with_channels(value, channels)
+
+    def with_label(self, value: memoryview, difference: int) -> bytes | None:
+        """See `RecordLayout.with_label`."""
+        return datum_changes.with_label(value, difference)
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`."""

@@ -31,6 +31,16 @@ class EncodedImages(RecordLayout):
             for key, value in zip(sample.keys, sample.values, strict=True)
         ]
 
+    changes = frozenset({"image", "turned"})
+
+    def image_in(self, key: bytes, value: memoryview) -> tuple[int, int] | None:
+        """See `RecordLayout.image_in`."""
+        return 0, len(value)
+
+    def with_image(self, key: bytes, value: memoryview, image: bytes, sides: tuple[int, int, int] | None) -> bytes:
+        """See `RecordLayout.with_image`."""
+        return image
+
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`."""
         rows = np.flatnonzero(~reserved_rows(batch.keys))

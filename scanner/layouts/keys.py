@@ -43,6 +43,22 @@ def reserved_rows(keys: BytesColumn) -> NDArray[np.bool_]:
     return found
 
 
+_COUNTS = frozenset((b"__len__", b"length", b"num-samples", b"num_examples", b"num_samples"))
+_DECIMAL = re.compile(rb"\s*[0-9]{1,18}\s*")
+
+
+def recounted(key: bytes, value: memoryview, count: int) -> bytes | None:
+    """The value of a reserved record that holds the number of samples in ASCII, for another number."""
+    return b"%d" % count if key in _COUNTS and _DECIMAL.fullmatch(value) else None
+
+
+def numbered(key: bytes, number: int) -> bytes:
+    """A key with another number in the place of its leading one, or in front where it has none (``%08d``)."""
+    digits = len(key) - len(key.lstrip(b"0123456789"))
+    rest = key[digits:] if digits else b"_" + key
+    return b"%0*d" % (max(digits, 8), number) + rest
+
+
 _TWIN = re.compile(rb"(image|image_hr|image_lr|label)-([0-9]{9})")
 
 

@@ -19,6 +19,7 @@ from .keys import twin_key
 _SAMPLE_KINDS = ("image", "image_hr")
 """One of these stands for the sample; ``image_lr`` is the same sample once more."""
 
+_NUMBERED = re.compile(rb"(.+)-([0-9]{9})", re.DOTALL)
 _COUNT_KEY = b"num-samples"
 _COUNT = re.compile(rb"\s*([0-9]{1,18})\s*")
 
@@ -34,6 +35,28 @@ class Ocr(RecordLayout):
     def agrees(cls, sample: RecordBatch) -> Sequence[bool]:
         """See `RecordLayout.agrees`."""
         return [twin_key(bytes(key)) is not None for key in sample.keys]
+
+    changes = frozenset({"image", "turned"})
+    in_parts = True
+
+    def sample_number(self, key: bytes) -> int | None:
+        """See `RecordLayout.sample_number`; other kinds of keys (``lexicon-``) have the number of their sample too."""
+        match = _NUMBERED.fullmatch(key)
+        return int(match[2]) if match else None
+
+    def with_number(self, key: bytes, number: int) -> bytes:
+        """See `RecordLayout.with_number`."""
+        match = _NUMBERED.fullmatch(key)
+        return key if match is None else b"%s-%09d" % (match[1], number)
+
+    def image_in(self, key: bytes, value: memoryview) -> tuple[int, int] | None:
+        """See `RecordLayout.image_in`."""
+        twin = twin_key(key)
+        return (0, len(value)) if twin is not None and twin[0] != "label" else None
+
+    def with_image(self, key: bytes, value: memoryview, image: bytes, sides: tuple[int, int, int] | None) -> bytes:
+        """See `RecordLayout.with_image`."""
+        return image
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`."""

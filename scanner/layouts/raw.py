@@ -34,6 +34,10 @@ class Raw(RecordLayout):
         """See `RecordLayout.agrees`."""
         return [False] * len(sample)
 
+    def recounted(self, key: bytes, value: memoryview, count: int) -> bytes | None:
+        """See `RecordLayout.recounted`: what makes a sample here is not known."""
+        return None
+
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`."""
         rows = np.flatnonzero(~reserved_rows(batch.keys))

@@ -7,20 +7,18 @@ from typing import TextIO
 
 from ..finding import Severity
 from ..printable import clip, encodable, fill, pad, printable, width
-from ..report import ExitCode, NotRun, Report, SourceReport
+from ..report import LOSING, ExitCode, NotRun, Report, SourceReport
 from .causes import cause_lines
 from .findings import group_lines, grouped
 from .numbers import counted, duration, share, size
 from .pages import Page
+from .rebuild import rebuild_lines
 from .statistics import statistics_lines
 from .style import DEFAULT, Style
 
 WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 NOT_RUN_SHOWN = 8
 """Entries of ``not_run`` that are written out; a file of a thousand unreadable datasets must not bury its findings."""
-
-LOSING = ("store-unreadable", "store-truncated", "store-damaged", "store-reader-died", "store-external-reference")
-"""Rules whose findings may stand for records that nobody could count."""
 
 TEXTS = ("solver", "net", "log")
 """Layouts of files that are read line by line."""
@@ -52,7 +50,13 @@ def rule_pages() -> dict[str, Page]:
 
 def report_lines(report: Report, style: Style, pages: Mapping[str, Page]) -> Iterator[str]:
     """All lines of a report."""
-    shown = [one for one in report.reports if not (style.quiet and one.exit_code is ExitCode.CLEAN)]
+    reports = report.reports
+    if report.rebuild is not None:
+        yield from rebuild_lines(report, style)
+        reports = report.reports[1:]  # the source's findings are told by what was dropped
+        if reports and not style.quiet:
+            yield ""
+    shown = [one for one in reports if not (style.quiet and one.exit_code is ExitCode.CLEAN)]
     if report.causes is not None:
         told = list(cause_lines(report, style))
         yield from told
@@ -62,7 +66,7 @@ def report_lines(report: Report, style: Style, pages: Mapping[str, Page]) -> Ite
         if number:
             yield from ("",) if style.quiet else ("", style.paint("─" * style.width, "dim"), "")
         yield from source_lines(one, style, pages)
-    if len(report.reports) > 1 and not style.quiet:
+    if len(reports) > 1 and not style.quiet:
         yield from ("", style.paint("─" * style.width, "dim"), "")
         yield from table_lines(report, style)
 

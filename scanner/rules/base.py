@@ -40,6 +40,8 @@ class Rule(ABC):
 
     name: ClassVar[str]
     severity: ClassVar[Severity]
+    blames_record: ClassVar[bool] = True
+    """Whether a finding at a record means that the record is at fault: then a rebuild may leave it out."""
 
     def __init__(self, context: Context) -> None:
         self.context = context

@@ -39,6 +39,7 @@ class RecordKeyGap(Rule):
 
     name = "record-key-gap"
     severity = Severity.WARNING
+    blames_record = False
 
     def finish(self, summary: Summary) -> Iterator[Finding]:
         """See `Rule.finish`."""

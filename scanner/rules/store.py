@@ -33,6 +33,8 @@ def _place_among_keys(damage: Damage) -> str:
 class StoreRule(Rule):
     """A rule about the store: it reports damage instead of looking at samples."""
 
+    blames_record = False
+
     def report(self, damage: Damage) -> Iterator[Finding]:
         """The finding for this damage, if it is of this rule's kind."""
         if f"store-{damage.kind}" == self.name:

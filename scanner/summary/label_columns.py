@@ -122,7 +122,7 @@ class ScalarColumn(LabelColumn):
 
     def __init__(self, name: str, dataset: str | None, options: Options) -> None:
         super().__init__(name, dataset, (), options)
-        cap = max(options.max_findings, 1)
+        cap = options.most_logged
         self.integral = 0
         self.non_integral, self.negative, self.beyond, self.inexact = (ValueLog(cap) for _ in range(4))
 
@@ -227,7 +227,7 @@ class RowColumn(LabelColumn):
 
     def __init__(self, name: str, dataset: str | None, shape: tuple[int, ...], options: Options) -> None:
         super().__init__(name, dataset, shape, options)
-        cap = max(options.max_findings, 1)
+        cap = options.most_logged
         self.zeros = self.ones = self.minus_ones = self.one_hot = 0
         self.wrong_sum, self.outside, self.minus = (ValueLog(cap) for _ in range(3))
 

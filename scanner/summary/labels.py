@@ -66,7 +66,7 @@ class LabelSummary:
         self.faulted = self.faulted or any(True for _ in samples.faults_of("label-missing"))
 
     def _missing(self, name: str) -> PositionLog:
-        return self.missing.setdefault(name, PositionLog(max(self._options.max_findings, 1)))
+        return self.missing.setdefault(name, PositionLog(self._options.most_logged))
 
     def _column(self, name: str, width: int, shape: tuple[int, ...]) -> LabelColumn:
         column = self._columns.get((name, width))

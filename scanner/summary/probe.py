@@ -204,7 +204,7 @@ class ProbeSummary:
     def _note(self, position: int, key: bytes | None, fault: ProbeFault) -> None:
         count = self.counts.get(fault.rule, 0)
         self.counts[fault.rule] = count + 1
-        if count < self.options.max_findings:
+        if count < self.options.max_findings or self.options.trace is not None:
             self.faults.append((position, key, fault))
 
     def _note_large(self, position: int, loss: float) -> None:

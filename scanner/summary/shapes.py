@@ -114,7 +114,7 @@ class ShapeSummary:
     """
 
     def __init__(self, options: Options) -> None:
-        self.cap = options.max_findings
+        self.cap = options.max_findings if options.trace is None else options.most_logged
         self.tables: dict[str, ShapeTable] = {}
         self.channels: dict[int, PositionLog] = {}
         self.formats: Counter[str] = Counter()

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...finding import Finding, Severity
-from ...report import Report, SourceReport
+from ...report import LOSING, Report, SourceReport
 from ..pages import Page
 from ..terminal import (
-    LOSING,
     TEXTS,
     coverage_phrase,
     findings_phrase,

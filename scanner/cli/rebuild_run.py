@@ -1,0 +1,61 @@
+"""What ``datascan rebuild`` does once its options are understood: rebuild, write the reports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from ...backends.errors import UsageError
+from ..api_rebuild import rebuild
+from ..complain import complain
+from ..crew import Crew
+from ..progress import progress_bar
+from ..report import ExitCode
+from .check_run import option_fields, write_reports
+from .names import check_layout
+from .outputs import Output, OutputFile, parse_outputs, refuse_sources
+from .session import Session
+
+_OWN = (
+    "to", "fixes", "decode", "renumber", "shuffle", "split", "validation", "rows_per_file", "map_file",
+    "overwrite", "dry_run", "skip_list", "drop_keys", "backend", "database", "layout",
+)  # fmt: skip
+
+
+def run_rebuild(session: Session, source: str, target: str | None, given: Mapping[str, Any], crew: Crew) -> int:
+    """Rebuild, write the reports, and give the exit code."""
+    if source.endswith(".prototxt"):
+        raise UsageError(f"{source} is a net; name the data set that it reads")
+    outputs = parse_outputs(given["outputs"])
+    fields = option_fields({**given, "limit": None, "sample": None, "statistics": "sampled"})
+    check_layout(given["layout"])
+    with ExitStack() as stack:
+        files: list[tuple[Output, OutputFile]] = []
+        for output in outputs:
+            if output.file is not None:
+                refuse_sources(output.file, [source, *([target] if target else [])])
+                files.append((output, OutputFile(output.file)))
+                stack.callback(files[-1][1].close)
+        bar = stack.enter_context(progress_bar(source, sys.stderr, not (given["quiet"] or given["no_progress"])))
+        report = rebuild(
+            source,
+            target or f"{source.rstrip('/')}-clean",
+            drop=given["drop"] or None,
+            dtype="stored" if given["keep_dtype"] else "float32",
+            crew=crew,
+            progress=bar,
+            **{name: given[name] for name in _OWN},
+            **fields,
+        )
+        if bar is not None:
+            bar.close()
+        write_reports(report, outputs, files, given, session)
+    assert report.rebuild is not None
+    if report.exit_code is ExitCode.BUG:
+        complain(
+            "datascan: the copy could not be proven and nothing was put in the target's place: failing memory or disk, "
+            "or a bug in datascan"
+        )
+    return int(report.exit_code)
