@@ -96,7 +96,8 @@ class ArrayBlock:
 class ChannelSums:
     """Exact sums of one image's pixels, per channel: ``(channels,)`` each.
 
-    ``count`` 0 is an image that is whole and left out of the statistics (see `left_out`).
+    ``count`` 0 is an image that is whole and left out of the statistics; its extremes may be known (see `uncounted`)
+    or not (see `left_out`).
     """
 
     count: int
@@ -108,9 +109,24 @@ class ChannelSums:
     @classmethod
     @cache
     def left_out(cls, channels: int) -> ChannelSums:
-        """Sums over nothing, of an image in which every channel, alpha aside, is known to have several values."""
+        """Sums over nothing: in this image, or another of the array, every channel but alpha has several values."""
         nothing = np.zeros(channels)
         return cls(0, nothing, nothing, np.full(channels, np.inf), np.full(channels, -np.inf))
+
+    def uncounted(self) -> ChannelSums:
+        """The extremes alone, of an image that was looked at closely and is not one of the sample."""
+        nothing = np.zeros_like(self.total)
+        return ChannelSums(0, nothing, nothing, self.minimum, self.maximum)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What images of an array have shown, so that it need not be asked of those that are looked at later.
+
+    ``colours``: one with three channels has several values in each, so that no channel is constant over the set.
+    """
+
+    colours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,12 +23,11 @@ _LONE = frozenset({0x01, SOI, *range(0xD0, 0xD8)})  # markers without a segment
 _SEGMENTS = frozenset(range(0xC0, 0xFF)) - _LONE - {EOI} - set(range(0xF0, 0xFE))
 
 # Bytes that make the 0xFF before them a marker: not stuffing (00), fill (FF), restart (D0..D7) or TEM (01).
-_IS_MARKER = np.ones(256, bool)
-_IS_MARKER[[0x00, 0x01, 0xFF, *range(0xD0, 0xD8)]] = False
+_MARKERS = frozenset(range(0x100)) - {0x00, 0x01, 0xFF, *range(0xD0, 0xD8)}
+_IS_MARKER = np.array([byte in _MARKERS for byte in range(0x100)])
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A marker segment: ``start`` is its 0xFF, ``stop`` the first byte behind it."""
 
     marker: int
@@ -85,26 +85,31 @@ def walk_markers(data: memoryview, most_scans: int) -> JpegStructure:
     """Read the markers from the start to the end marker. Total: damage ends the walk, or is stepped over."""
     found = JpegStructure()
     markers = _Markers(data)
+    size = len(data)
     position = 2
-    while (at := markers.after(position)) is not None:
+    while True:
+        at: int | None = position
+        if position + 1 >= size or data[position] != 0xFF or data[position + 1] not in _MARKERS:
+            at = markers.after(position)  # in a header, segment follows segment: there is nothing to search
+        if at is None:
+            return found
         marker = data[at + 1]
         if marker == EOI:
             found.end = at + 2
-            break
+            return found
         if marker not in _SEGMENTS:
             position = at + 2
             continue
-        stop = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if stop > len(data) or stop < at + 4:
+        stop = at + 2 + (data[at + 2] << 8 | data[at + 3]) if at + 4 <= size else 0
+        if stop > size or stop < at + 4:
             if not found.has_scan:
-                break
+                return found
             position = at + 2  # damage in entropy-coded data that looks like a marker
             continue
         _read_segment(data, Segment(marker, at, stop), found)
         if found.scans > most_scans:
-            break
+            return found
         position = stop
-    return found
 
 
 def bare_jpeg(data: memoryview, found: JpegStructure) -> bytes:
@@ -149,23 +154,24 @@ def _tells_colour(content: bytes) -> bool:
 
 
 def _read_segment(data: memoryview, segment: Segment, found: JpegStructure) -> None:
-    body = data[segment.start + 4 : segment.stop]
-    if segment.marker == SOS:
+    marker, start, stop = segment
+    if marker == SOS:
         found.scans += 1
         if found.scans == 1:
             found.segments.append(segment)
-            found.scan_components = body[0] if len(body) else 0
+            found.scan_components = data[start + 4] if stop > start + 4 else 0
         return
-    if found.has_scan:
+    if found.scans:
         return
     found.segments.append(segment)
-    if segment.marker in FRAME_HEADERS and found.frame is None and len(body) >= 6:
-        found.precision, found.height, found.width, found.components = struct.unpack_from(">BHHB", body)
-        found.frame = segment.marker
-    elif segment.marker == APP1 and bytes(body[:6]) == b"Exif\0\0" and found.orientation == 1:
-        found.orientation = orientation(bytes(body))
-    elif segment.marker == APP2 and bytes(body[:4]) == b"MPF\0":
-        found.pictures_end = _pictures_end(bytes(body[4:]), segment.start + 8)
+    if marker in FRAME_HEADERS:
+        if found.frame is None and stop - start >= 10:
+            found.precision, found.height, found.width, found.components = struct.unpack_from(">BHHB", data, start + 4)
+            found.frame = marker
+    elif marker == APP1 and bytes(data[start + 4 : start + 10]) == b"Exif\0\0" and found.orientation == 1:
+        found.orientation = orientation(bytes(data[start + 4 : stop]))
+    elif marker == APP2 and bytes(data[start + 4 : start + 8]) == b"MPF\0":
+        found.pictures_end = _pictures_end(bytes(data[start + 8 : stop]), start + 8)
 
 
 def _pictures_end(index: bytes, base: int) -> int:
@@ -211,6 +217,12 @@ class _Markers:
         return None
 
     def _load(self, start: int, stop: int) -> None:
-        escapes = np.flatnonzero(self._bytes[start:stop] == 0xFF) + start
-        self._offsets = escapes[_IS_MARKER[self._bytes[escapes + 1]]].tolist()
+        escapes = self._bytes[start:stop] == 0xFF
+        escapes &= self._bytes[start + 1 : stop + 1] != 0
+        first = start + int(escapes.argmax())
+        if first == len(self._bytes) - 2:  # nothing but a marker at the end: so it is in most images
+            self._offsets = [first] if int(self._bytes[-1]) in _MARKERS else []
+        else:
+            places = np.flatnonzero(escapes) + start
+            self._offsets = places[_IS_MARKER[self._bytes[places + 1]]].tolist()
         self._start, self._stop = start, stop

@@ -15,7 +15,7 @@ from ...backends.base import RecordBatch
 from ...backends.columns import BytesColumn
 from ..images import inspect_image, sniff_format
 from ..options import Options
-from ..sample import ArrayBlock, Fault, ImageSample, LabelBlock, Rows, SampleBatch
+from ..sample import ArrayBlock, Fault, ImageSample, LabelBlock, Rows, SampleBatch, Seen
 from ..stamp import touch
 from ..values.inert import LONG_BYTES, Bytes
 from ..values.structure import Contents, Trouble
@@ -114,12 +114,13 @@ class Gathering:
         for path, strings in self._strings.items():
             if not _are_images([string for _, string in strings]):
                 continue
+            seen = Seen()
             for row, string in strings:
                 if not len(string):
                     self.fail(row, "record-empty", "the image has 0 bytes", path=path)
                     continue
                 touch(row)
-                facts = inspect_image(memoryview(string), self._options)
+                facts = inspect_image(memoryview(string), self._options, seen)
                 images.append(ImageSample(row, facts, path or None))
                 self.faults += [replace(fault, row=row, dataset=path or None) for fault in facts.faults]
         return sorted(images, key=lambda image: image.row)

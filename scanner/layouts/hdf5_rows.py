@@ -14,7 +14,7 @@ from ...backends.base import Column, DatasetInfo, RowBatch, Table
 from ...backends.columns import BytesColumn
 from ..images import inspect_image, sniff_format
 from ..options import Options
-from ..sample import ArrayBlock, Colour, Fault, ImageSample, LabelBlock, Rows, SampleBatch, TextBlock
+from ..sample import ArrayBlock, Colour, Fault, ImageSample, LabelBlock, Rows, SampleBatch, Seen, TextBlock
 from ..stamp import touch
 from .base import RowLayout
 
@@ -94,12 +94,13 @@ class Hdf5Rows(RowLayout):
                 self._set_contents(samples, rows, as_strings(column))
 
     def _add_images(self, samples: SampleBatch, path: str, rows: Rows, column: BytesColumn) -> None:
+        seen = Seen()
         for row, value in zip(rows.tolist(), column, strict=True):
             if not len(value):
                 samples.faults.append(Fault(row, "record-empty", "the image has 0 bytes", path))
                 continue
             touch(row)
-            facts = inspect_image(value, self.options)
+            facts = inspect_image(value, self.options, seen)
             samples.images.append(ImageSample(row, facts, path))
             samples.faults += [replace(fault, row=row, dataset=path) for fault in facts.faults]
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...backends.base import RecordBatch
 from ..images import inspect_image, sniff_format
 from ..options import Options
-from ..sample import Fault, ImageSample, Rows, SampleBatch
+from ..sample import Fault, ImageSample, Rows, SampleBatch, Seen
 from ..stamp import touch
 from .base import RecordLayout, Traits
 from .keys import reserved_rows, twin_key
@@ -53,12 +53,13 @@ class EncodedImages(RecordLayout):
 
 def add_images(samples: SampleBatch, batch: RecordBatch, rows: Rows, options: Options) -> None:
     """Look at the values of some rows as images; the faults get their rows."""
+    seen = Seen()
     for row in rows.tolist():
         value = batch.values[row]
         if not len(value):
             samples.faults.append(Fault(row, "record-empty", "the value has 0 bytes"))
             continue
         touch(row)
-        facts = inspect_image(value, options)
+        facts = inspect_image(value, options, seen)
         samples.images.append(ImageSample(row, facts))
         samples.faults += [replace(fault, row=row) for fault in facts.faults]

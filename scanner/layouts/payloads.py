@@ -11,7 +11,7 @@ from ...backends.base import RecordBatch
 from ...backends.columns import BytesColumn
 from ..images import inspect_image
 from ..options import Options
-from ..sample import ArrayBlock, Colour, Fault, ImageFacts, ImageSample, Rows, SampleBatch
+from ..sample import ArrayBlock, Colour, Fault, ImageFacts, ImageSample, Rows, SampleBatch, Seen
 from ..stamp import touch
 from .datum import Datum, datum_fault, float_values
 from .datum_runs import DatumRun, Template
@@ -33,6 +33,7 @@ class Payloads:
         self._floats: dict[_Shape, list[tuple[int, NDArray[np.float32]]]] = {}
         self._arrays: list[ArrayBlock] = []
         self._images: list[ImageSample] = []
+        self._seen = Seen()
         self._content_starts = np.full(len(batch), -1, np.int64)
         self._content_lengths = np.zeros(len(batch), np.int64)
         self.faults: list[Fault] = []
@@ -90,7 +91,7 @@ class Payloads:
 
     def _add_image(self, row: int, data: memoryview, datum: Datum) -> None:
         touch(row)
-        facts = inspect_image(data, self._options)
+        facts = inspect_image(data, self._options, self._seen)
         self._images.append(ImageSample(row, facts))
         self.faults += [replace(fault, row=row) for fault in facts.faults]
         fault = _dimension_fault(row, datum, facts)

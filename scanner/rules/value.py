@@ -208,10 +208,10 @@ class ValueConstant(Rule):
     def finish(self, summary: Summary) -> Iterator[Finding]:
         """See `Rule.finish`."""
         for name, stats in summary.values.arrays.items():
-            if stats.meaning == "all" or stats.samples < FEW_SAMPLES or stats.left_out:
-                continue  # samples are left out of the moments only where no channel of theirs is constant
-            moments = stats.moments
-            constant = np.flatnonzero((moments.minimum == moments.maximum) & (moments.count > 1))
+            if stats.meaning == "all" or stats.samples < FEW_SAMPLES or stats.varied:
+                continue
+            low, high = stats.lowest_and_highest()
+            constant = np.flatnonzero((low == high) & ((stats.moments.count > 1) | (stats.left_out > 0)))
             if stats.meaning == "channel" and name.channels in (2, 4):
                 constant = constant[constant != name.channels - 1]
             if len(constant) and not _is_border(stats, constant):
@@ -220,7 +220,7 @@ class ValueConstant(Rule):
     def _constant(self, name: ArrayName, stats: ArrayStats, constant: list[int]) -> Finding:
         shown = ", ".join(map(str, constant[:10])) + (", ..." if len(constant) > 10 else "")
         what = stats.meaning if len(constant) == 1 else f"{len(constant):,} of {name.channels:,} {stats.meaning}s"
-        value = float(stats.moments.minimum[constant[0]])
+        value = float(stats.lowest_and_highest()[0][constant[0]])
         message = (
             f"{what} {shown} is {value:.6g} in all {stats.samples:,} samples"
             if len(constant) == 1

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..options import Options
-from ..sample import ArrayBlock, ImageSample, SampleBatch
-from .moments import Moments
+from ..sample import ArrayBlock, ChannelSums, ImageSample, SampleBatch
+from .moments import Floats, Moments
 from .places import is_beyond
 from .sums import block_moments
 
@@ -49,8 +49,9 @@ class ArrayStats:
 
     ``meaning`` says what the channels are: channels of an image, features of a vector, or everything together.
     ``floating`` and ``image`` say whether some of the arrays hold floats, and whether they are pictures.
-    ``left_out`` counts the samples that are not in the moments, to save time: in each of them every channel (alpha
-    aside) has several values.
+    ``left_out`` counts the samples that are not in the moments, to save time. ``extremes`` are the lowest and highest
+    values of those among them that were looked at closely; ``varied`` says that there are others, and that no channel
+    (alpha aside) is constant over the samples therefore.
     """
 
     meaning: Meaning
@@ -59,10 +60,16 @@ class ArrayStats:
     floating: bool = False
     image: bool = False
     left_out: int = 0
+    varied: bool = False
+    extremes: tuple[Floats, Floats] | None = None
+
+    def lowest_and_highest(self) -> tuple[Floats, Floats]:
+        """Extremes of each channel over all samples whose values are known."""
+        return _wider((self.moments.minimum, self.moments.maximum), self.extremes)
 
     def pooled(self) -> ArrayStats:
         """The same without telling channels apart."""
-        return replace(self, meaning="all", moments=self.moments.pooled(), image=False)
+        return replace(self, meaning="all", moments=self.moments.pooled(), image=False, extremes=None)
 
     def merge(self, later: ArrayStats) -> None:
         """Take in what follows."""
@@ -71,6 +78,13 @@ class ArrayStats:
         self.floating |= later.floating
         self.image |= later.image
         self.left_out += later.left_out
+        self.varied |= later.varied
+        if later.extremes is not None:
+            self.extremes = _wider(later.extremes, self.extremes)
+
+
+def _wider(one: tuple[Floats, Floats], other: tuple[Floats, Floats] | None) -> tuple[Floats, Floats]:
+    return one if other is None else (np.minimum(one[0], other[0]), np.maximum(one[1], other[1]))
 
 
 class ValueSummary:
@@ -106,15 +120,7 @@ class ValueSummary:
                 found.setdefault(name, []).append(image)
         for name, group in found.items():
             sums = [image.facts.sums for image in group if image.facts.sums is not None]
-            moments = Moments.of_sums(
-                sum(one.count for one in sums),
-                np.sum([one.total for one in sums], axis=0),
-                np.sum([one.squares for one in sums], axis=0),
-                np.min([one.minimum for one in sums], axis=0),
-                np.max([one.maximum for one in sums], axis=0),
-            )
-            left_out = sum(one.count == 0 for one in sums)
-            self._take(name, ArrayStats("channel", moments, len(group), image=True, left_out=left_out))
+            self._take(name, _stats_of([one for one in sums if one.count], [one for one in sums if not one.count]))
 
     def _take(self, name: ArrayName, stats: ArrayStats) -> None:
         if is_beyond(name.name, name in self.arrays, len(self.arrays)):
@@ -149,6 +155,25 @@ class ValueSummary:
                 for name, stats in self.arrays.items()
             }
         return found
+
+
+def _stats_of(counted: list[ChannelSums], left_out: list[ChannelSums]) -> ArrayStats:
+    channels = len((counted or left_out)[0].total)
+    moments = Moments.empty(channels)
+    if counted:
+        moments = Moments.of_sums(
+            sum(one.count for one in counted),
+            np.sum([one.total for one in counted], axis=0),
+            np.sum([one.squares for one in counted], axis=0),
+            np.min([one.minimum for one in counted], axis=0),
+            np.max([one.maximum for one in counted], axis=0),
+        )
+    stats = ArrayStats("channel", moments, len(counted) + len(left_out), image=True, left_out=len(left_out))
+    looked_at = [one for one in left_out if one.minimum[0] <= one.maximum[0]]
+    stats.varied = len(looked_at) < len(left_out)
+    for one in looked_at:
+        stats.extremes = _wider((one.minimum, one.maximum), stats.extremes)
+    return stats
 
 
 def channels_of(block: ArrayBlock) -> tuple[int | None, Meaning]:

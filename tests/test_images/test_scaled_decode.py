@@ -22,11 +22,11 @@ from datascan.backends.errors import UsageError
 from datascan.scanner import check
 from datascan.scanner.api import make_options
 from datascan.scanner.crew import Crew
-from datascan.scanner.images import pixels
+from datascan.scanner.images import inspect_image, pixels
 from datascan.scanner.options import SMALL_SET_BYTES, Options
 from datascan.scanner.render.statistics import statistics_lines
 from datascan.scanner.render.style import Style
-from datascan.scanner.sample import ImageFacts
+from datascan.scanner.sample import ImageFacts, Seen
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -44,8 +44,10 @@ def facts_of(data: bytes) -> tuple[ImageFacts, ImageFacts]:
 
 def assert_alike(data: bytes) -> ImageFacts:
     full, sampled = facts_of(data)
-    assert replace(sampled, sums=None) == replace(full, sums=None)
-    assert (sampled.sums is None) == (full.sums is None)
+    brightness = inspect_image(memoryview(data), Options(statistics="sampled"), Seen(colours=True))
+    for other in (sampled, brightness):
+        assert replace(other, sums=None) == replace(full, sums=None)
+        assert (other.sums is None) == (full.sums is None)
     return full
 
 
@@ -178,7 +180,7 @@ def test_a_jpeg_with_one_odd_block_is_not_called_constant(quality: int) -> None:
 
 @pytest.mark.parametrize("channel", range(3))
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "BMP"])
-def test_an_image_with_a_constant_channel_is_summed_up(name: str, channel: int) -> None:
+def test_of_an_image_with_a_constant_channel_the_extremes_are_known(name: str, channel: int) -> None:
     """Whether a channel is constant over the set must be known exactly."""
     picture = photo()
     picture[..., channel] = 0
@@ -187,8 +189,50 @@ def test_an_image_with_a_constant_channel_is_summed_up(name: str, channel: int) 
     assert full.sums is not None
     assert sampled.sums is not None
     if full.sums.minimum[channel] == full.sums.maximum[channel]:
-        assert sampled.sums.count == full.sums.count
+        assert sampled.sums.minimum.tolist() == full.sums.minimum.tolist()
+        assert sampled.sums.maximum.tolist() == full.sums.maximum.tolist()
     assert name == "JPEG" or full.sums.minimum[channel] == full.sums.maximum[channel]
+
+
+def _reddish(seed: int) -> bytes:
+    """A JPEG with a red channel of 0 everywhere and two that vary: its components are colours, not brightness."""
+    picture = photo(96, 128, seed)
+    picture[..., 0] = 0
+    return encoded(picture, quality=100, subsampling=0, keep_rgb=True)
+
+
+def _write_set(path: Path, images: list[bytes]) -> Path:
+    with lmdb.open(str(path), map_size=1 << 27) as environment, environment.begin(write=True) as writing:
+        for index, data in enumerate(images):
+            writing.put(b"%04d" % index, data)
+    return path
+
+
+def test_a_channel_that_is_constant_over_the_set_is_found_without_sums(tmp_path: Path, crew: Crew) -> None:
+    images = [_reddish(seed) for seed in range(40)]
+    report = check(_write_set(tmp_path / "constant", images), crew=crew, statistics="sampled").reports[0]
+    assert [found.rule for found in report.findings] == ["value-constant"]
+    assert report.findings[0].data["constant"] == [0]
+    for place in (0, 17, 39):  # wherever the one stands that has all colours
+        others = [*images[:place], encoded(photo(seed=50)), *images[place:]]
+        report = check(_write_set(tmp_path / f"varied-{place}", others), crew=crew, statistics="sampled").reports[0]
+        assert [found.rule for found in report.findings] == []
+
+
+def test_the_order_of_the_images_does_not_change_their_statistics(
+    tmp_path: Path, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether brightness is enough for an image depends on those before it; what is summed up does not."""
+    monkeypatch.undo()  # the workers choose one in 32
+    images = [_reddish(seed) if seed % 3 else encoded(photo(seed=seed)) for seed in range(100)]
+    ways = (images, images[::-1])
+    reports = [
+        check(_write_set(tmp_path / str(number), way), crew=crew, statistics="sampled").reports[0]
+        for number, way in enumerate(ways)
+    ]
+    assert reports[0].statistics["channels_of"] == reports[1].statistics["channels_of"]
+    assert reports[0].statistics["channels_of"]["samples"] == sum(not is_left_out(data) for data in images)
+    assert reports[0].statistics["channels"] == reports[1].statistics["channels"]
 
 
 def _png(rows: NDArray[np.uint8], colour: int, filters: list[int]) -> bytes:

@@ -188,6 +188,18 @@ def test_a_channel_that_is_constant_in_the_summed_images_alone_is_no_fault() -> 
     assert run_rule(ValueConstant, records(12, images=images)) == []
 
 
+@pytest.mark.parametrize(("value", "found"), [(2.0, 1), (3.0, 0)])
+def test_images_that_are_no_part_of_the_sums_can_tell_that_a_channel_is_not_constant(value: float, found: int) -> None:
+    sums = ChannelSums(4, np.array([8.0]), np.array([16.0]), np.array([2.0]), np.array([2.0]))
+    other = ChannelSums(4, np.array([8.0]), np.array([16.0]), np.array([value]), np.array([value])).uncounted()
+    for counted in range(12):
+        images = [
+            ImageSample(row, ImageFacts("JPEG", 2, 2, 1, "L", sums=sums if row < counted else other))
+            for row in range(12)
+        ]
+        assert len(run_rule(ValueConstant, records(12, images=images))) == (found if counted else 1)
+
+
 def test_a_single_number_a_record_may_be_constant() -> None:
     assert run_rule(ValueConstant, batch(np.ones(20, np.float32), "")) == []
 
