@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 from ..backends.errors import StoreError, UsageError
 from .crew import Crew
 from .engines import Engine, open_engine
+from .expectations import Expectations, make_expectations
 from .finding import Severity
 from .options import LossName, NetName, Options, PhaseName, Precision, ProbeOptions, Statistics, merged
 from .progress import Progress
@@ -41,6 +42,8 @@ class OptionFields(TypedDict, total=False):
     statistics: Statistics
     follow_external: bool
     probe: ProbeOptions | Mapping[str, Any] | bool | None
+    expect: Expectations | Mapping[str, Any] | None
+    remember: bool
 
 
 def check(
@@ -251,6 +254,7 @@ def make_options(**fields: Unpack[OptionFields]) -> Options:
         "severities": {rule: _severity(level) for rule, level in fields.get("severities", {}).items()},
         "fail_on": None if fail_on is None else _severity(fail_on),
         "probe": make_probe(fields.get("probe")),
+        "expect": make_expectations(fields.get("expect")),
     }
     options = Options(**checked)
     for name in ("num_classes", "batch_size", "crop", "max_pixels", "limit"):

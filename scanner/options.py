@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from .expectations import NOTHING_EXPECTED, Expectations
 from .finding import Severity
 
 Statistics = Literal["auto", "full", "sampled"]
@@ -174,6 +175,10 @@ class Options:
         Read what an HDF5 file refers to in other files, as far as these are regular files in the folder tree around it.
     trace
         Keep the positions of all findings, and a fingerprint of every record, for a rebuild.
+    expect
+        What is known of the source: compared with what is found.
+    remember
+        Sum up each record's key and contents, to be compared with an earlier or a later scan.
     """
 
     select: tuple[str, ...] = ()
@@ -192,6 +197,8 @@ class Options:
     statistics: Statistics = "auto"
     probe: ProbeOptions | None = None
     follow_external: bool = False
+    expect: Expectations = NOTHING_EXPECTED
+    remember: bool = False
     trace: Trace | None = None
 
     @property

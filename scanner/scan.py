@@ -24,7 +24,6 @@ from .probing import settled_plan, trained
 from .progress import Progress
 from .report import Coverage, RunInfo, SourceInfo, SourceReport
 from .rules import select
-from .rules.probe import ProbeRule
 from .supervisor import WorkerDied
 from .worker import Task
 
@@ -89,12 +88,11 @@ def plan_source(request: Request, crew: Crew) -> Plan:
 
 
 def wanted_rules(options: Options) -> tuple[str, ...]:
-    """The rules that were asked for; those of the probe only where it runs, or they are named."""
+    """The rules that were asked for; those that this scan has nothing to tell only where they are named."""
     chosen = select(options.select, options.ignore)
     if not chosen:
         raise UsageError("no rule is left: every one that was selected is ignored")
-    probed = options.probe is not None or bool(options.select)
-    return tuple(rule.name for rule in chosen if probed or not issubclass(rule, ProbeRule))
+    return tuple(rule.name for rule in chosen if rule.wanted(options) or rule.name in options.select)
 
 
 class Clock:

@@ -98,6 +98,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "max_findings": 1000,
         "limit": None,
         "sample": None,
+        "expect": None,
         "statistics": "auto",
         "follow_external": False,
         "probe": None,

@@ -18,6 +18,8 @@ LAYERS = [
         "finding",
         "address",
         "exhibit",
+        "expectations",
+        "toml_lines",
         "options",
         "progress",
         "sample",
@@ -27,7 +29,7 @@ LAYERS = [
         "codec",
         "rebuilt",
     },
-    {"values"},
+    {"values", "config_file"},
     {"serve"},
     {"supervisor"},
     {"summary"},
@@ -50,7 +52,8 @@ LAYERS = [
     {"api", "demo", "doctor"},
     {"spread", "api_rebuild"},
     {"scanner"},
-    {"cli", "testing"},
+    {"cli"},
+    {"configured", "testing"},
     {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -52,6 +52,11 @@ class Rule(ABC):
         """The word before the first dash."""
         return self.name.partition("-")[0]
 
+    @classmethod
+    def wanted(cls, options: Options) -> bool:
+        """Whether a scan with these options runs the rule, where nobody has named it."""
+        return True
+
     def not_run(self) -> str | None:
         """Why this rule can't run in this scan (an option that it needs is missing), ``None`` if it can."""
         return None
