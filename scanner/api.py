@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import fields as fields_of
@@ -13,7 +13,7 @@ from ..backends.errors import StoreError, UsageError
 from .crew import Crew
 from .engines import Engine, open_engine
 from .expectations import Expectations, make_expectations
-from .finding import Severity
+from .finding import Finding, Severity
 from .options import LossName, NetName, Options, PhaseName, Precision, ProbeOptions, Statistics, merged
 from .progress import Progress
 from .report import Report, SourceReport, not_looked_at
@@ -58,6 +58,7 @@ def check(
     executor: Executor | Engine | str | None = None,
     resume: str | PathLike[str] | Journal | None = None,
     progress: Callable[[Progress], None] | None = None,
+    found: Callable[[str, Sequence[Finding]], None] | None = None,
     data_root: str | PathLike[str] | None = None,
     **options: Unpack[OptionFields],
 ) -> Report:
@@ -88,6 +89,9 @@ def check(
         there after it was killed. It is removed when all is done; a `Journal` is left to the caller.
     progress
         Called in this process as the scan goes on.
+    found
+        Called in this process with a source's path and findings of it, as soon as they are known. Findings of a set as
+        a whole, and those of the sources of a net, stand in the report alone.
     data_root
         A folder that relative sources of a net count from, besides the working folder.
     options
@@ -123,7 +127,9 @@ def check(
             journal = stack.enter_context(Journal(resume, paths))
         assert journal is None or isinstance(journal, Journal)
 
-        def scan_as(path: str, settled: Options) -> SourceReport:
+        def scan_as(
+            path: str, settled: Options, tell: Callable[[str, Sequence[Finding]], None] | None = None
+        ) -> SourceReport:
             try:
                 return scan_source(
                     path,
@@ -135,6 +141,7 @@ def check(
                     engine=engine,
                     progress=progress,
                     journal=journal,
+                    found=tell,
                 )
             except StoreError as exc:
                 return not_looked_at(path, exc, chosen.fail_on)
@@ -163,7 +170,7 @@ def check(
                 except StoreError as exc:
                     reports.append(not_looked_at(path, exc, chosen.fail_on))
             else:
-                reports.append(scan_as(path, as_trained(chosen, path, data_root)))
+                reports.append(scan_as(path, as_trained(chosen, path, data_root), found))
             if reports[-1].interrupted:
                 break
         report = Report(tuple(reports))

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..backends.base import Partition
 from ..backends.errors import StoreError, UsageError
-from .conclude import Scanned, conclude, source_report
+from .conclude import Scanned, Telling, conclude, source_report
 from .crew import Crew
 from .engines import Engine, run_on
 from .finding import Finding, Severity
@@ -29,6 +29,9 @@ from .worker import Task
 
 ProgressCallback = Callable[[Progress], None]
 
+FoundCallback = Callable[[str, Sequence[Finding]], None]
+"""Called with the path of a source and findings of it that will be in its report as they are."""
+
 
 def scan_source(
     path: str | Path,
@@ -41,6 +44,7 @@ def scan_source(
     engine: Engine | None = None,
     progress: ProgressCallback | None = None,
     journal: Journal | None = None,
+    found: FoundCallback | None = None,
 ) -> SourceReport:
     """Scan one source.
 
@@ -54,6 +58,9 @@ def scan_source(
         Called as the scan goes on, in this process.
     journal
         Where it is written down what is done, and was before.
+    found
+        Called in this process with the findings of each partition as soon as it is merged. Those of the set as a whole
+        are known at its end alone, and only in the report.
 
     Raises
     ------
@@ -69,7 +76,8 @@ def scan_source(
         plan = plan_source(Request(str(path), options, wanted_rules(options), backend, database, layout), crew)
     except WorkerDied as death:
         return never_opened(str(path), options, death)
-    return scan_plan(plan, crew, clock, engine, progress, None if journal is None else journal.source(plan))
+    done = None if journal is None else journal.source(plan)
+    return scan_plan(plan, crew, clock, engine, progress, done, found)
 
 
 def plan_source(request: Request, crew: Crew) -> Plan:
@@ -114,9 +122,11 @@ def scan_plan(
     engine: Engine | None = None,
     progress: ProgressCallback | None = None,
     journal: SourceJournal | None = None,
+    found: FoundCallback | None = None,
 ) -> SourceReport:
     """Scan what was planned, but for what the journal holds."""
-    scanned = Scanned(Partial(plan.context.options))
+    total = Partial(plan.context.options)
+    scanned = Scanned(total) if found is None else Telling(total, plan=plan, tell=found)
     scanned.total.merge(plan.opening)
     read_partitions(plan, plan.tasks(), scanned, crew, engine, progress, journal)
     return conclude_scan(plan, scanned, crew, clock)

@@ -84,6 +84,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "resume": None,
         "progress": None,
         "executor": None,
+        "found": None,
         "data_root": None,
         "select": (),
         "ignore": (),

@@ -16,8 +16,9 @@ from ..engines import Engine, open_engine
 from ..finding import Severity
 from ..journal import Journal, ResumeError
 from ..progress import progress_bar
-from ..render import RENDERERS, RenderFailed, Style
+from ..render import ILLUSTRATED, LIVE, RENDERERS, RenderFailed, Style
 from ..report import Coverage, Report, SourceInfo, SourceReport
+from .live import LiveOutputs, Write
 from .names import check_layout, check_names, names_of
 from .outputs import Output, OutputFile, open_outputs
 from .probe_params import probe_fields
@@ -37,9 +38,10 @@ def run_check(session: Session, targets: Sequence[Target], given: Mapping[str, A
         outputs, files = open_outputs(given["outputs"], written, stack)
         engine = stack.enter_context(open_engine(given["executor"], crew))
         journal = None if given["resume"] is None else stack.enter_context(Journal(given["resume"], sources))
-        scans = Scans(session, given, crew, journal, engine)
+        live = LiveOutputs(outputs, files, session)
+        scans = Scans(session, given, crew, journal, engine, live=live)
         report = Report(tuple(scans.scan_all(targets)))
-        write_reports(report, outputs, files, given, session)
+        write_reports(report, outputs, files, given, session, crew, live)
         if journal is not None:
             end_journal(journal, report)
     crashes = [*scans.crashes, *(crash_of(one) for one in report.reports if one.crashed)]
@@ -129,6 +131,7 @@ class Scans:
         journal: Journal | None,
         engine: Engine | None = None,
         fields: Callable[[Mapping[str, Any]], OptionFields] = option_fields,
+        live: LiveOutputs | None = None,
     ) -> None:
         self.session = session
         self.given = given
@@ -136,6 +139,7 @@ class Scans:
         self.journal = journal
         self.engine = engine
         self.fields = fields
+        self.live = live
         self.crashes: list[str] = []
 
     def scan_all(self, targets: Sequence[Target]) -> list[SourceReport]:
@@ -143,11 +147,15 @@ class Scans:
         reports: list[SourceReport] = []
         for target in targets:
             if reports and reports[-1].interrupted:
-                reports.append(
+                done: Sequence[SourceReport] = [
                     self._left_out(target, "not looked at: the run was interrupted before", interrupted=True)
-                )
+                ]
             else:
-                reports += self._scan(target, alone=len(targets) == 1)
+                done = self._scan(target, alone=len(targets) == 1)
+            reports += done
+            if self.live is not None:
+                for report in done:
+                    self.live.source(report)
         return reports
 
     def _scan(self, target: Target, alone: bool) -> Sequence[SourceReport]:
@@ -164,6 +172,7 @@ class Scans:
                     executor=self.engine,
                     resume=self.journal,
                     progress=bar,
+                    found=self.live.findings if self.live is not None and self.live.wanted else None,
                     data_root=given["data_root"],
                     **self.fields(given),
                 ).reports
@@ -200,8 +209,12 @@ def write_reports(
     files: Sequence[tuple[Output, OutputFile]],
     given: Mapping[str, Any],
     session: Session,
+    crew: Crew | None = None,
+    live: LiveOutputs | None = None,
 ) -> None:
     """Write every report; one that can't be written does not keep the others from it.
+
+    What ``live`` has written as it came is ended; ``crew`` reads the records that an output shows.
 
     Raises
     ------
@@ -209,17 +222,26 @@ def write_reports(
         The first that could not be written.
     """
     failures: list[CannotWrite | RenderFailed] = []
-    for output in outputs:
-        if output.file is None:
-            style = stdout_style(given["color"], given["quiet"])
-            try:
-                session.write(partial(RENDERERS[output.format], report, style=style))
-            except (CannotWrite, RenderFailed) as exc:
-                failures.append(exc)
-    for output, file in files:
-        style = Style(WIDEST, given["color"] == "always", given["quiet"])
+    if live is not None:
+        live.end(report)
+        failures += live.failures
+    if any(output.format in ILLUSTRATED for output in outputs):
+        from ..gallery import with_exhibits
+
+        report = with_exhibits(report, crew)
+    told = LIVE if live is not None else {}
+    places: list[tuple[Output, Write, Style]] = [
+        (output, session.write, stdout_style(given["color"], given["quiet"]))
+        for output in outputs
+        if output.file is None
+    ]
+    style = Style(WIDEST, given["color"] == "always", given["quiet"])
+    places += [(output, file.write, style) for output, file in files]
+    for output, write, chosen in places:
+        if output.format in told:
+            continue
         try:
-            file.write(partial(RENDERERS[output.format], report, style=style))
+            write(partial(RENDERERS[output.format], report, style=chosen))
         except (CannotWrite, RenderFailed) as exc:
             failures.append(exc)
     if failures:

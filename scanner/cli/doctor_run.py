@@ -47,7 +47,7 @@ def run_doctor(session: Session, sources: Sequence[str], given: Mapping[str, Any
                 opened.append((output, OutputFile(output.file)))
                 stack.callback(opened[-1][1].close)
         report = examine(case, targets, sources, scan, fail_on)
-        write_reports(report, outputs, opened, given, session)
+        write_reports(report, outputs, opened, given, session, crew)
     crashes += [crash_of(one) for one in report.reports if one.crashed]
     if crashes:
         complain_of_bug(crashes[0])

@@ -26,7 +26,7 @@ def run_merge(session: Session, files: Sequence[str], given: Mapping[str, Any], 
     with ExitStack() as stack:
         outputs, opened = open_outputs(given["outputs"], files, stack)
         report = merge(*files, crew=crew)
-        write_reports(report, outputs, opened, given, session)
+        write_reports(report, outputs, opened, given, session, crew)
     return int(report.exit_code)
 
 

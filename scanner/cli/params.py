@@ -13,7 +13,7 @@ from .session import Session
 
 LEVELS = ("error", "warning", "info")
 
-FORMATS = ("text", "json", "html")
+FORMATS = ("text", "json", "jsonl", "html", "sarif", "junit", "github", "metrics", "csv", "keys")
 """The formats of reports, spelt out here: to import them for ``--help`` would take longer than to print it."""
 
 
