@@ -5,7 +5,6 @@ from __future__ import annotations
 from .api import check
 from .api_rebuild import rebuild
 from .finding import Finding, Location, Severity
-from .keylist import read_keys
 from .report import FindingsError, Report, SourceReport
 from .spread import check_shard, merge
 from .version import __version__
@@ -21,6 +20,5 @@ __all__ = [
     "check",
     "check_shard",
     "merge",
-    "read_keys",
     "rebuild",
 ]

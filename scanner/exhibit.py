@@ -75,8 +75,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
-    """Those of all channels, and of how many records they are; ``order`` is ``RGB`` or ``BGR`` where that is known."""
+    """Those of all channels, and of how many records they are."""
 
     channels: tuple[Distribution, ...]
     records: int
-    order: str = ""

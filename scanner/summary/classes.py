@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..expectations import Expectations
 from ..options import ProbeOptions, ProbeTask
 from ..sample import ProbeFault
 from .contents import Chunk, ContentSummary
@@ -27,7 +26,6 @@ CLASSES: tuple[type, ...] = (
     Chunk,
     ContentSummary,
     Curve,
-    Expectations,
     Gap,
     KeySummary,
     Kind,
