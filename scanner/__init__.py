@@ -5,6 +5,7 @@ from __future__ import annotations
 from .api import check
 from .api_rebuild import rebuild
 from .finding import Finding, Location, Severity
+from .keylist import read_keys
 from .report import FindingsError, Report, SourceReport
 from .spread import check_shard, merge
 from .version import __version__
@@ -20,5 +21,6 @@ __all__ = [
     "check",
     "check_shard",
     "merge",
+    "read_keys",
     "rebuild",
 ]

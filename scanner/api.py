@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import fields as fields_of
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 from ..backends.errors import StoreError, UsageError
 from .crew import Crew
 from .engines import Engine, open_engine
-from .finding import Severity
+from .expectations import Expectations, make_expectations
+from .finding import Finding, Severity
 from .options import LossName, NetName, Options, PhaseName, Precision, ProbeOptions, Statistics, merged
 from .progress import Progress
 from .report import Report, SourceReport, not_looked_at
@@ -41,6 +42,8 @@ class OptionFields(TypedDict, total=False):
     statistics: Statistics
     follow_external: bool
     probe: ProbeOptions | Mapping[str, Any] | bool | None
+    expect: Expectations | Mapping[str, Any] | None
+    remember: bool
 
 
 def check(
@@ -55,8 +58,8 @@ def check(
     executor: Executor | Engine | str | None = None,
     resume: str | PathLike[str] | Journal | None = None,
     progress: Callable[[Progress], None] | None = None,
+    found: Callable[[str, Sequence[Finding]], None] | None = None,
     data_root: str | PathLike[str] | None = None,
-    work_dir: str | PathLike[str] | None = None,
     **options: Unpack[OptionFields],
 ) -> Report:
     """Scan data sets and report what is wrong in them.
@@ -86,11 +89,11 @@ def check(
         there after it was killed. It is removed when all is done; a `Journal` is left to the caller.
     progress
         Called in this process as the scan goes on.
+    found
+        Called in this process with a source's path and findings of it, as soon as they are known. Findings of a set as
+        a whole, and those of the sources of a net, stand in the report alone.
     data_root
         A folder that relative sources of a net count from, besides the working folder.
-    work_dir
-        A folder, outside of the data sets, for temporary files: about 24 bytes a record from a million records on.
-        The system's by default.
     options
         See `Options`.
 
@@ -115,18 +118,18 @@ def check(
         workers = crew or stack.enter_context(Crew(jobs, Limits(timeout_s, max_memory)))
         from .journal import Journal
         from .scan import scan_source  # loads numpy, while the first worker starts
-        from .spill import Workspace
 
         engine = stack.enter_context(open_engine(executor, workers))
 
         paths = [fspath(source) for source in sources]
-        folder = None if work_dir is None else fspath(work_dir)
         journal = resume
         if resume is not None and not isinstance(resume, Journal):
             journal = stack.enter_context(Journal(resume, paths))
         assert journal is None or isinstance(journal, Journal)
 
-        def scan_as(path: str, settled: Options) -> SourceReport:
+        def scan_as(
+            path: str, settled: Options, tell: Callable[[str, Sequence[Finding]], None] | None = None
+        ) -> SourceReport:
             try:
                 return scan_source(
                     path,
@@ -138,7 +141,7 @@ def check(
                     engine=engine,
                     progress=progress,
                     journal=journal,
-                    workspace=Workspace(folder, sources=[path, *paths]),
+                    found=tell,
                 )
             except StoreError as exc:
                 return not_looked_at(path, exc, chosen.fail_on)
@@ -167,7 +170,7 @@ def check(
                 except StoreError as exc:
                     reports.append(not_looked_at(path, exc, chosen.fail_on))
             else:
-                reports.append(scan_as(path, as_trained(chosen, path, data_root)))
+                reports.append(scan_as(path, as_trained(chosen, path, data_root), found))
             if reports[-1].interrupted:
                 break
         report = Report(tuple(reports))
@@ -258,6 +261,7 @@ def make_options(**fields: Unpack[OptionFields]) -> Options:
         "severities": {rule: _severity(level) for rule, level in fields.get("severities", {}).items()},
         "fail_on": None if fail_on is None else _severity(fail_on),
         "probe": make_probe(fields.get("probe")),
+        "expect": make_expectations(fields.get("expect")),
     }
     options = Options(**checked)
     for name in ("num_classes", "batch_size", "crop", "max_pixels", "limit"):

@@ -20,7 +20,6 @@ from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport, Stretch
 from .rules import RULE_PLUGINS, instantiate
 from .rules.base import Rule
 from .rules.store import StoreReaderDied
-from .spill import SpillError
 from .supervisor import WorkerDied
 from .worker import Checker, closing_damage, keys_at
 
@@ -53,6 +52,30 @@ class Scanned:
         return self.spans[number - 1] if number else None
 
 
+@dataclass(slots=True)
+class Telling(Scanned):
+    """Tells of each partition's findings when it is merged, with their final places: for who wants them at once.
+
+    A finding whose key must be looked up is left for the report.
+    """
+
+    plan: Plan = field(kw_only=True)
+    tell: Callable[[str, Sequence[Finding]], None] = field(kw_only=True)
+    told: dict[str, int] = field(default_factory=dict)
+
+    def merge(self, partition: Partition, partial: Partial) -> None:
+        """See `Scanned.merge`."""
+        Scanned.merge(self, partition, partial)
+        order = {name: number for number, name in enumerate(self.plan.rules)}
+        new: list[Finding] = []
+        for rule, kept in self.total.findings.kept.items():
+            new += kept[self.told.get(rule, 0) :]
+            self.told[rule] = len(kept)
+        settled = sorted((one for one in new if _keyless(self, one) is None), key=lambda one: _place(one, order))
+        if settled:
+            self.tell(self.plan.source.path, list(_located(self, settled, {})))
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the report is made of."""
@@ -78,31 +101,26 @@ def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
     if not scanned.ended_early:
         rules = instantiate(plan.rules, plan.context)
         last_word = _last_word(ask, plan, rules, total)
-        reasons = list(last_word.reasons)
+        reasons = last_word.reasons
         misled = dict.fromkeys(WHOLE_SET_RULES, reasons[0]) if last_word.changed else {}
         if total.damaged:
             misled.setdefault("record-key-gap", "records lost to damage leave holes of their own")
         not_run = [NotRun(rule.name, misled[rule.name]) for rule in rules if rule.name in misled]
         for rule in rules:
-            if rule.name not in misled and (why := _finish(rule, total)) is not None:
-                not_run.append(NotRun(rule.name, why))
-                reasons += [why] * (why not in reasons)
+            if rule.name not in misled:
+                _finish(rule, total)
     order = {name: number for number, name in enumerate(plan.rules)}
     findings = sorted(total.findings, key=lambda finding: _place(finding, order))
     keys = {} if scanned.ended_early else _missing_keys(ask, plan, scanned, findings)
     return Outcome(scanned, tuple(_located(scanned, findings, keys)), tuple(not_run), tuple(reasons))
 
 
-def _finish(rule: Rule, total: Partial) -> str | None:
-    """Let a rule judge the whole set; returns why it could not."""
+def _finish(rule: Rule, total: Partial) -> None:
     try:
         for finding in rule.finish(total.summary):
             total.findings.add(finding)
-    except SpillError as exc:
-        return str(exc)
     except Exception:
         total.crashes.setdefault(rule.name, traceback.format_exc())
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +207,25 @@ def _keyed(location: Location, keys: dict[int, bytes]) -> Location:
     return location
 
 
+def _keyless(scanned: Scanned, finding: Finding) -> tuple[int, Partition, int] | None:
+    """Where the key of a finding is to be looked up that names a record by its position alone."""
+    location = finding.location
+    if location.index is None or location.key is not None or finding.rule in KEYED_BY_STORE:
+        return None
+    span = scanned.partition_at(location.index)
+    if span is None or span[1].table.columns:
+        return None
+    return (*span, location.index - span[0])
+
+
 def _missing_keys(ask: Ask, plan: Plan, scanned: Scanned, findings: list[Finding]) -> dict[int, bytes]:
     """Keys of positions that whole-set rules named; only the partitions that hold them are read again."""
     wanted: dict[int, tuple[Partition, list[int]]] = {}
     for finding in findings:
-        location = finding.location
-        span = None if location.index is None or location.key is not None else scanned.partition_at(location.index)
-        if span is None or span[1].table.columns or location.index is None or finding.rule in KEYED_BY_STORE:
-            continue
-        wanted.setdefault(span[0], (span[1], []))[1].append(location.index - span[0])
+        missing = _keyless(scanned, finding)
+        if missing is not None:
+            start, partition, position = missing
+            wanted.setdefault(start, (partition, []))[1].append(position)
     found: dict[int, bytes] = {}
     for start, (partition, positions) in sorted(wanted.items()):
         try:
@@ -250,7 +278,9 @@ def source_report(plan: Plan, outcome: Outcome, run: RunInfo) -> SourceReport:
         tracebacks=tuple(total.crashes.values()),
         rules=plan.rules,
         stretches=tuple(Stretch(count, table.columns, table.file) for table, count in total.extents),
-        reader=Reader(plan.source, plan.choice.layout, plan.context.options, tuple(outcome.scanned.spans)),
+        reader=Reader(
+            plan.source, plan.choice.layout, plan.context.options, tuple(outcome.scanned.spans), total.positions
+        ),
     )
 
 

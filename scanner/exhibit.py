@@ -75,7 +75,8 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
-    """Those of all channels, and of how many records they are."""
+    """Those of all channels, and of how many records they are; ``order`` is ``RGB`` or ``BGR`` where that is known."""
 
     channels: tuple[Distribution, ...]
     records: int
+    order: str = ""

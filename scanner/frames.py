@@ -39,6 +39,7 @@ _HEAD = struct.Struct("<QQqq")
 """Length of the contents, checksum, number of the source, number of the partition."""
 
 _PLACE = struct.Struct("<qq")
+_LONGEST = 1 << 40
 
 PARTIALS = Codec((Partial, FindingLog, Finding, Location, Severity, Table, Options, *CLASSES))
 """Writes partial reports, and the frames around them."""
@@ -127,8 +128,7 @@ class FrameFile:
         if len(head) < _HEAD.size:
             return None
         length, checksum, source, ordinal = _HEAD.unpack(head)
-        left = os.fstat(self._stream.fileno()).st_size - offset - _HEAD.size
-        body = self._stream.read(length) if length <= left else b""
+        body = self._stream.read(length) if length < _LONGEST else b""
         if len(body) < length or _checksum(source, ordinal, body) != checksum:
             return None
         return source, ordinal, body

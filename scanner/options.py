@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from .expectations import NOTHING_EXPECTED, Expectations
 from .finding import Severity
 
 Statistics = Literal["auto", "full", "sampled"]
@@ -175,6 +175,10 @@ class Options:
         Read what an HDF5 file refers to in other files, as far as these are regular files in the folder tree around it.
     trace
         Keep the positions of all findings, and a fingerprint of every record, for a rebuild.
+    expect
+        What is known of the source: compared with what is found.
+    remember
+        Sum up each record's key and contents, to be compared with an earlier or a later scan.
     """
 
     select: tuple[str, ...] = ()
@@ -193,17 +197,14 @@ class Options:
     statistics: Statistics = "auto"
     probe: ProbeOptions | None = None
     follow_external: bool = False
+    expect: Expectations = NOTHING_EXPECTED
+    remember: bool = False
     trace: Trace | None = None
 
     @property
     def most_logged(self) -> int:
         """Positions that a summary keeps of each fault, for the findings of the whole set."""
         return max(self.max_findings, 1) if self.trace is None else max(self.max_findings, TRACED)
-
-    @property
-    def most_told(self) -> int:
-        """Findings about the whole set that a rule tells one by one: a rebuild has to know each."""
-        return self.max_findings if self.trace is None else sys.maxsize
 
     def settled(self, size_bytes: int) -> Options:
         """The options for a store of a size: what was left open is decided, alike for all workers."""

@@ -13,12 +13,16 @@ from .worker import SourceRef
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A source as it was scanned; ``spans`` are where each partition begins, in store order."""
+    """A source as it was scanned.
+
+    ``spans`` are where each partition begins, in store order; ``positions`` is what they hold together.
+    """
 
     source: SourceRef
     layout: Layout
     options: Options
     spans: tuple[tuple[int, Partition], ...]
+    positions: int
 
     def place(self, position: int) -> tuple[Partition, int] | None:
         """The partition that holds a position of the scan, and the position in it."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from importlib import import_module
 from typing import Any, Literal
 
 from ..backends.errors import DatascanError, StoreError
@@ -224,12 +225,16 @@ class SourceReport:
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of the JSON report's ``reports``."""
+        return self.frame([finding.to_dict() for finding in self.findings])
+
+    def frame(self, findings: object) -> dict[str, Any]:
+        """The same around something that stands for the findings, for who writes them one by one."""
         return {
             "source": self.source.to_dict(),
             "coverage": self.coverage.to_dict(),
             "counts": self.to_counts(),
             "omitted": {rule: sum(counts.values()) for rule, counts in sorted(self.omitted.items())},
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": findings,
             "statistics": self.statistics,
             "error": self.error,
             "run": self.run.to_dict(),
@@ -345,12 +350,16 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report, schema ``datascan/1``."""
+        return self.frame([report.to_dict() for report in self.reports])
+
+    def frame(self, reports: object) -> dict[str, Any]:
+        """The same around something that stands for the reports of the sources."""
         report = {
             "schema": SCHEMA,
             "tool": {"name": "datascan", "version": __version__},
             "exit_code": int(self.exit_code),
             "verdict": self.verdict,
-            "reports": [report.to_dict() for report in self.reports],
+            "reports": reports,
         }
         if self.causes is not None:
             report["causes"] = [cause.to_dict() for cause in self.causes]
@@ -361,6 +370,16 @@ class Report:
     def to_json(self, indent: int | None = 2) -> str:
         """The JSON report as text; NaN and infinities never occur in it."""
         return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+
+    def to_html(self, pictures: bool = True) -> str:
+        """The report as a page; with ``pictures`` the records of findings are read again, in a worker of their own.
+
+        A source that is gone, or is another one now, has none.
+        """
+        # Above this module: loaded when they are wanted, as the command line loads its commands.
+        report = import_module(".gallery", __package__).with_exhibits(self) if pictures else self
+        text: str = import_module(".render.html", __package__).html_text(report)
+        return text
 
     @property
     def finished(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..backends.base import Partition
 from ..backends.errors import StoreError, UsageError
-from .conclude import Scanned, conclude, source_report
+from .conclude import Scanned, Telling, conclude, source_report
 from .crew import Crew
 from .engines import Engine, run_on
 from .finding import Finding, Severity
@@ -24,12 +24,13 @@ from .probing import settled_plan, trained
 from .progress import Progress
 from .report import Coverage, RunInfo, SourceInfo, SourceReport
 from .rules import select
-from .rules.probe import ProbeRule
-from .spill import Workspace
 from .supervisor import WorkerDied
 from .worker import Task
 
 ProgressCallback = Callable[[Progress], None]
+
+FoundCallback = Callable[[str, Sequence[Finding]], None]
+"""Called with the path of a source and findings of it that will be in its report as they are."""
 
 
 def scan_source(
@@ -43,7 +44,7 @@ def scan_source(
     engine: Engine | None = None,
     progress: ProgressCallback | None = None,
     journal: Journal | None = None,
-    workspace: Workspace | None = None,
+    found: FoundCallback | None = None,
 ) -> SourceReport:
     """Scan one source.
 
@@ -57,8 +58,9 @@ def scan_source(
         Called as the scan goes on, in this process.
     journal
         Where it is written down what is done, and was before.
-    workspace
-        Where what grows with the number of records goes, when it takes too much memory.
+    found
+        Called in this process with the findings of each partition as soon as it is merged. Those of the set as a whole
+        are known at its end alone, and only in the report.
 
     Raises
     ------
@@ -74,8 +76,8 @@ def scan_source(
         plan = plan_source(Request(str(path), options, wanted_rules(options), backend, database, layout), crew)
     except WorkerDied as death:
         return never_opened(str(path), options, death)
-    resumed = None if journal is None else journal.source(plan)
-    return scan_plan(plan, crew, clock, engine, progress, resumed, workspace)
+    done = None if journal is None else journal.source(plan)
+    return scan_plan(plan, crew, clock, engine, progress, done, found)
 
 
 def plan_source(request: Request, crew: Crew) -> Plan:
@@ -94,12 +96,11 @@ def plan_source(request: Request, crew: Crew) -> Plan:
 
 
 def wanted_rules(options: Options) -> tuple[str, ...]:
-    """The rules that were asked for; those of the probe only where it runs, or they are named."""
+    """The rules that were asked for; those that this scan has nothing to tell only where they are named."""
     chosen = select(options.select, options.ignore)
     if not chosen:
         raise UsageError("no rule is left: every one that was selected is ignored")
-    probed = options.probe is not None or bool(options.select)
-    return tuple(rule.name for rule in chosen if probed or not issubclass(rule, ProbeRule))
+    return tuple(rule.name for rule in chosen if rule.wanted(options) or rule.name in options.select)
 
 
 class Clock:
@@ -121,20 +122,14 @@ def scan_plan(
     engine: Engine | None = None,
     progress: ProgressCallback | None = None,
     journal: SourceJournal | None = None,
-    workspace: Workspace | None = None,
+    found: FoundCallback | None = None,
 ) -> SourceReport:
     """Scan what was planned, but for what the journal holds."""
-    scanned = begin(plan, workspace)
+    total = Partial(plan.context.options)
+    scanned = Scanned(total) if found is None else Telling(total, plan=plan, tell=found)
+    scanned.total.merge(plan.opening)
     read_partitions(plan, plan.tasks(), scanned, crew, engine, progress, journal)
     return conclude_scan(plan, scanned, crew, clock)
-
-
-def begin(plan: Plan, workspace: Workspace | None = None) -> Scanned:
-    """What is known before the first partition; all that grows with the records goes to the workspace."""
-    scanned = Scanned(Partial(plan.context.options))
-    scanned.total.summary.spill_to(workspace or Workspace())
-    scanned.total.merge(plan.opening)
-    return scanned
 
 
 class Taker(Protocol):

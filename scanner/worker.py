@@ -191,7 +191,7 @@ def scan_window(task: Task, window: Window) -> Partial:
     """
     checker = Checker(task.layout, instantiate(task.rules, task.context), task.context.options)
     partial = checker.partial
-    parts = _window(open_source(task.source), task.partition, window)
+    parts = read_window(open_source(task.source), task.partition, window)
     position = window.start
     while True:
         reading(position, partial.seen, partial.bytes_read)
@@ -216,7 +216,7 @@ def scan_window(task: Task, window: Window) -> Partial:
             checker.take(part)
 
 
-def _window(store: Store, partition: Partition, window: Window) -> Iterator[Batch | Damage | Extent]:
+def read_window(store: Store, partition: Partition, window: Window) -> Iterator[Batch | Damage | Extent]:
     """What `Store.read` gives of a window. Windows that lie side by side give each record and damage once."""
     if window == Window():
         yield from store.read(partition)

@@ -85,7 +85,7 @@ def test_help_loads_no_numpy(command: str) -> None:
             "(try 'datascan --help')",
         ),
         (["--nosuch"], "datascan: No such option '--nosuch'. (try 'datascan --help')"),
-        (["check"], "datascan check: Missing argument 'SOURCE...'. (try 'datascan check --help')"),
+        (["check"], "datascan: no SOURCE given, and none is configured; to scan a data set: datascan check PATH"),
     ],
 )
 def test_usage_is_one_line_and_2(run: Run, argv: list[str], message: str) -> None:

@@ -12,9 +12,24 @@ import click
 
 from ..version import __version__
 from .session import Session
+from .variables import name_variables
 
-COMMANDS = ("check", "probe", "doctor", "lint", "rebuild", "merge", "show", "rules", "plugins", "demo")
+COMMANDS = ("check", "probe", "doctor", "lint", "rebuild", "merge", "show", "config", "rules", "plugins", "demo")
 """Module of this package and function in it, both of the command's name."""
+
+
+CONFIGURED = tuple(name for name in COMMANDS if name not in ("config", "show", "rules", "plugins", "demo", "lint"))
+"""Commands that a configuration file speaks to. The others work whatever is in one."""
+
+
+def configured_defaults(name: str, command: click.Command, session: Session) -> dict[str, object]:
+    """What the configuration file says in place of a command's own defaults."""
+    values = session.configuration.values
+    if not values:
+        return {}
+    from .settings import defaults_for
+
+    return defaults_for(name, command, values)
 
 
 class Commands(click.Group):
@@ -30,6 +45,7 @@ class Commands(click.Group):
             return None
         command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
         assert isinstance(command, click.Command)
+        name_variables(command)
         return command
 
     def resolve_command(
@@ -41,7 +57,12 @@ class Commands(click.Group):
             near = get_close_matches(name, COMMANDS)
             hint = f"did you mean {near[0]!r}?" if near else f"to scan a data set: datascan check {name}"
             ctx.fail(f"there is no command {name!r}; {hint}")
-        return super().resolve_command(ctx, args)
+        found, command, rest = super().resolve_command(ctx, args)
+        if command is not None and found in CONFIGURED and not {"-h", "--help"} & set(rest):
+            session = ctx.ensure_object(Session)
+            session.config = ctx.params.get("config")
+            ctx.default_map = {found: configured_defaults(found, command, session)}
+        return found, command, rest
 
 
 @click.group(
@@ -52,9 +73,16 @@ class Commands(click.Group):
     "130 interrupted.",
 )
 @click.version_option(__version__, message="datascan %(version)s")
+@click.option(
+    "--config",
+    metavar="FILE",
+    envvar="DATASCAN_CONFIG",
+    help="The configuration file, or none.  [default: the nearest datascan.toml, or pyproject.toml with a table "
+    "[tool.datascan], from the working folder upwards]",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks of datascan's own bugs (also: DATASCAN_DEBUG=1).")
 @click.pass_context
-def datascan(ctx: click.Context, debug: bool) -> None:
+def datascan(ctx: click.Context, config: str | None, debug: bool) -> None:
     """Find broken records in LMDB, LevelDB and HDF5 training data before the training does.
 
     datascan reads every record, names those that would spoil a training run, and says where they are, why it
@@ -62,5 +90,6 @@ def datascan(ctx: click.Context, debug: bool) -> None:
     """
     session = ctx.ensure_object(Session)
     session.debug = session.debug or debug
+    session.config = config
     if ctx.invoked_subcommand is None:
         ctx.fail("no command given; to scan a data set: datascan check PATH")

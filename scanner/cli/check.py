@@ -21,6 +21,7 @@ Examples:
   datascan check train_lmdb --sample 0.01                # a first look at a large set
   datascan check train_lmdb --resume train.ckpt          # goes on where it was killed
   datascan check train_lmdb --quiet --output json=report.json   # in a pipeline
+  datascan check                                         # what the configuration file names
   datascan check train_lmdb --shard 3/7 --partial parts/3       # a seventh of it, on one of seven machines
   datascan check train_lmdb --executor dask://head:8786         # on a Dask cluster
 
@@ -36,7 +37,7 @@ Exit codes:
 
 
 @click.command(epilog=EXAMPLES, short_help="Scan data sets and say which records are broken.")
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=params.paths)
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, callback=params.paths)
 @params.backend_option
 @params.database_option
 @params.layout_option
@@ -170,7 +171,6 @@ Exit codes:
     help="Keep what is done in FILE, outside of the data sets: the same command goes on there if this one is killed. "
     "Removed when all is done.",
 )
-@params.work_dir_option
 @click.option(
     "--shard",
     metavar="I/N",
@@ -195,26 +195,32 @@ def check(session: Session, /, sources: tuple[str, ...], **given: Any) -> int:
     SOURCE is an LMDB or LevelDB folder, an LMDB or HDF5 file, a list of HDF5 files, or a net in prototxt: then the
     net is judged, and what its data layers read is scanned with their batch size, crop and classes. Nothing is ever
     written to a source. A source that can't be looked at does not keep the others from being scanned.
+
+    SOURCE may also be the name of a source in the configuration file; without SOURCE all that stand there are scanned,
+    each with its own options and expectations.
     """
     from ..api import check_limits
     from ..crew import Crew
     from ..interrupt import uninterrupted
     from ..supervisor import Limits
+    from .targets import asked_for, targets_of
 
-    stray = None if given["probe"] else given_without_probe(click.get_current_context())
+    context = click.get_current_context()
+    stray = None if given["probe"] else given_without_probe(context)
     if stray is not None:
         raise click.UsageError(f"{stray} is about a network; give --probe as well")
     _refuse_half_shards(given)
+    targets = targets_of(session.configuration, sources, given, asked_for(context))
     with uninterrupted():
         check_limits(given["timeout"], given["max_memory"])
         with Crew(given["jobs"], Limits(given["timeout"], given["max_memory"])) as crew:
             if given["shard"] is not None:
                 from .merge_run import run_shard
 
-                return run_shard(session, sources, given, crew)
+                return run_shard(session, targets, given, crew)
             from .check_run import run_check  # while the first worker starts
 
-            return run_check(session, sources, given, crew)
+            return run_check(session, targets, given, crew)
 
 
 def _refuse_half_shards(given: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -13,33 +13,35 @@ from ..api import OptionFields, check, make_options
 from ..complain import complain, complain_of_bug, complain_with_traceback, describe
 from ..crew import Crew
 from ..engines import Engine, open_engine
+from ..finding import Severity
 from ..journal import Journal, ResumeError
-from ..options import Options
 from ..progress import progress_bar
-from ..render import RENDERERS, RenderFailed, Style
+from ..render import ILLUSTRATED, LIVE, RENDERERS, RenderFailed, Style
 from ..report import Coverage, Report, SourceInfo, SourceReport
-from ..spill import Workspace
+from .live import LiveOutputs, Write
 from .names import check_layout, check_names, names_of
 from .outputs import Output, OutputFile, open_outputs
 from .probe_params import probe_fields
 from .session import CannotWrite, Session
+from .targets import Target
 from .terminal import WIDEST, stdout_style
 
 
-def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any], crew: Crew) -> int:
+def run_check(session: Session, targets: Sequence[Target], given: Mapping[str, Any], crew: Crew) -> int:
     """Scan, write the reports, and give the exit code."""
-    fields = option_fields(given)
-    options = make_options(**fields)
-    check_layout(given["layout"])
+    for target in targets:
+        make_options(**option_fields(target.given))
+        check_layout(target.given["layout"])
+    sources = [target.path for target in targets]
     with ExitStack() as stack:
-        written = [*sources, *named_by_nets(sources, given["data_root"]), *files_read(fields)]
-        Workspace(given["work_dir"], sources=written)  # one that can't be used is told before anything is read
+        written = [path for target in targets for path in read_by(target)]
         outputs, files = open_outputs(given["outputs"], written, stack)
         engine = stack.enter_context(open_engine(given["executor"], crew))
         journal = None if given["resume"] is None else stack.enter_context(Journal(given["resume"], sources))
-        scans = Scans(session, fields, options, given, crew, journal, engine)
-        report = Report(tuple(scans.scan_all(sources)))
-        write_reports(report, outputs, files, given, session)
+        live = LiveOutputs(outputs, files, session)
+        scans = Scans(session, given, crew, journal, engine, live=live)
+        report = Report(tuple(scans.scan_all(targets)))
+        write_reports(report, outputs, files, given, session, crew, live)
         if journal is not None:
             end_journal(journal, report)
     crashes = [*scans.crashes, *(crash_of(one) for one in report.reports if one.crashed)]
@@ -48,14 +50,18 @@ def run_check(session: Session, sources: Sequence[str], given: Mapping[str, Any]
     return int(report.exit_code)
 
 
-def named_by_nets(sources: Sequence[str], data_root: str | None) -> list[str]:
-    """The data sets that nets among the sources name: they are never written to either."""
-    nets = [source for source in sources if source.endswith(".prototxt")]
-    if not nets:
+def read_by(target: Target) -> list[str]:
+    """What is read for a target, itself included: none of it is ever written to."""
+    return [target.path, *named_by_nets(target), *files_read(option_fields(target.given))]
+
+
+def named_by_nets(target: Target) -> list[str]:
+    """The data sets that a net names: they are never written to either."""
+    if not target.path.endswith(".prototxt"):
         return []
     from ..net_sources import folders_of, paths_named_by
 
-    return [path for net in nets for path in paths_named_by(net, folders_of(data_root))]
+    return paths_named_by(target.path, folders_of(target.given["data_root"]))
 
 
 def files_read(fields: OptionFields) -> list[str]:
@@ -110,6 +116,7 @@ def option_fields(given: Mapping[str, Any]) -> OptionFields:
         "statistics": given["statistics"],
         "follow_external": given["follow_external"],
         "probe": probe_fields(given) if given["probe"] else None,
+        "expect": given.get("expect"),
     }
 
 
@@ -119,40 +126,45 @@ class Scans:
     def __init__(
         self,
         session: Session,
-        fields: OptionFields,
-        options: Options,
         given: Mapping[str, Any],
         crew: Crew,
         journal: Journal | None,
         engine: Engine | None = None,
+        fields: Callable[[Mapping[str, Any]], OptionFields] = option_fields,
+        live: LiveOutputs | None = None,
     ) -> None:
         self.session = session
-        self.fields = fields
-        self.options = options
         self.given = given
         self.crew = crew
         self.journal = journal
         self.engine = engine
+        self.fields = fields
+        self.live = live
         self.crashes: list[str] = []
 
-    def scan_all(self, sources: Sequence[str]) -> list[SourceReport]:
+    def scan_all(self, targets: Sequence[Target]) -> list[SourceReport]:
         """A report for each source, also for those that an interruption left out."""
         reports: list[SourceReport] = []
-        for source in sources:
+        for target in targets:
             if reports and reports[-1].interrupted:
-                reports.append(
-                    self._left_out(source, "not looked at: the run was interrupted before", interrupted=True)
-                )
+                done: Sequence[SourceReport] = [
+                    self._left_out(target, "not looked at: the run was interrupted before", interrupted=True)
+                ]
             else:
-                reports += self._scan(source, alone=len(sources) == 1)
+                done = self._scan(target, alone=len(targets) == 1)
+            reports += done
+            if self.live is not None:
+                for report in done:
+                    self.live.source(report)
         return reports
 
-    def _scan(self, source: str, alone: bool) -> Sequence[SourceReport]:
-        given = self.given
+    def _scan(self, target: Target, alone: bool) -> Sequence[SourceReport]:
+        given = target.given
+        shown = not (self.given["quiet"] or self.given["no_progress"])
         try:
-            with progress_bar(source, sys.stderr, not (given["quiet"] or given["no_progress"])) as bar:
+            with progress_bar(target.path, sys.stderr, shown) as bar:
                 return check(
-                    source,
+                    target.path,
                     backend=given["backend"],
                     database=given["database"],
                     layout=given["layout"],
@@ -160,30 +172,31 @@ class Scans:
                     executor=self.engine,
                     resume=self.journal,
                     progress=bar,
+                    found=self.live.findings if self.live is not None and self.live.wanted else None,
                     data_root=given["data_root"],
-                    work_dir=given["work_dir"],
-                    **self.fields,
+                    **self.fields(given),
                 ).reports
         except KeyboardInterrupt:
-            return [self._left_out(source, "interrupted before the first record", interrupted=True)]
+            return [self._left_out(target, "interrupted before the first record", interrupted=True)]
         except ResumeError:
             raise
         except UsageError as exc:
             if alone:  # the scans of other sources are not thrown away for one that the options do not fit
                 raise
-            return [self._left_out(source, str(exc))]
+            return [self._left_out(target, str(exc))]
         except Exception as exc:
             if self.session.debug:
                 complain_with_traceback(exc)
             self.crashes.append(describe(exc))
             why = f"the scan crashed, which is a bug in datascan: {describe(exc)}"
-            return [self._left_out(source, why, crashed=True)]
+            return [self._left_out(target, why, crashed=True)]
 
-    def _left_out(self, source: str, why: str, *, interrupted: bool = False, crashed: bool = False) -> SourceReport:
+    def _left_out(self, target: Target, why: str, *, interrupted: bool = False, crashed: bool = False) -> SourceReport:
+        level = target.given["fail_on"]
         return SourceReport(
-            source=SourceInfo(source),
+            source=SourceInfo(target.path),
             coverage=Coverage(complete=False, reasons=(why,)),
-            fail_on=self.options.fail_on,
+            fail_on=None if level == "never" else Severity(level),
             error=why,
             interrupted=interrupted,
             crashed=crashed,
@@ -196,8 +209,12 @@ def write_reports(
     files: Sequence[tuple[Output, OutputFile]],
     given: Mapping[str, Any],
     session: Session,
+    crew: Crew | None = None,
+    live: LiveOutputs | None = None,
 ) -> None:
     """Write every report; one that can't be written does not keep the others from it.
+
+    What ``live`` has written as it came is ended; ``crew`` reads the records that an output shows.
 
     Raises
     ------
@@ -205,17 +222,26 @@ def write_reports(
         The first that could not be written.
     """
     failures: list[CannotWrite | RenderFailed] = []
-    for output in outputs:
-        if output.file is None:
-            style = stdout_style(given["color"], given["quiet"])
-            try:
-                session.write(partial(RENDERERS[output.format], report, style=style))
-            except (CannotWrite, RenderFailed) as exc:
-                failures.append(exc)
-    for output, file in files:
-        style = Style(WIDEST, given["color"] == "always", given["quiet"])
+    if live is not None:
+        live.end(report)
+        failures += live.failures
+    if any(output.format in ILLUSTRATED for output in outputs):
+        from ..gallery import with_exhibits
+
+        report = with_exhibits(report, crew)
+    told = LIVE if live is not None else {}
+    places: list[tuple[Output, Write, Style]] = [
+        (output, session.write, stdout_style(given["color"], given["quiet"]))
+        for output in outputs
+        if output.file is None
+    ]
+    style = Style(WIDEST, given["color"] == "always", given["quiet"])
+    places += [(output, file.write, style) for output, file in files]
+    for output, write, chosen in places:
+        if output.format in told:
+            continue
         try:
-            file.write(partial(RENDERERS[output.format], report, style=style))
+            write(partial(RENDERERS[output.format], report, style=chosen))
         except (CannotWrite, RenderFailed) as exc:
             failures.append(exc)
     if failures:

@@ -15,8 +15,9 @@ from ..report import SourceReport
 from .check_run import Scans, crash_of, write_reports
 from .outputs import Output, OutputFile, parse_outputs, refuse_sources
 from .session import Session
+from .targets import Target
 
-AS_FOUND: Mapping[str, Any] = {"backend": None, "database": None, "layout": None, "data_root": None, "work_dir": None}
+AS_FOUND: Mapping[str, Any] = {"backend": None, "database": None, "layout": None, "data_root": None}
 """Sources are recognised from their bytes."""
 
 
@@ -32,8 +33,9 @@ def run_doctor(session: Session, sources: Sequence[str], given: Mapping[str, Any
     def scan(path: str, fields: Mapping[str, Any]) -> SourceReport:
         chosen: OptionFields = {"fail_on": fail_on}
         chosen.update(fields)  # type: ignore[typeddict-item]  # names of options, made from the net
-        scans = Scans(session, chosen, make_options(**chosen), {**given, **AS_FOUND}, crew, None)
-        (report,) = scans.scan_all([path])
+        make_options(**chosen)
+        scans = Scans(session, given, crew, None, fields=lambda _: chosen)
+        (report,) = scans.scan_all([Target(path, {**given, **AS_FOUND})])
         crashes.extend(scans.crashes)
         return report
 
@@ -45,7 +47,7 @@ def run_doctor(session: Session, sources: Sequence[str], given: Mapping[str, Any
                 opened.append((output, OutputFile(output.file)))
                 stack.callback(opened[-1][1].close)
         report = examine(case, targets, sources, scan, fail_on)
-        write_reports(report, outputs, opened, given, session)
+        write_reports(report, outputs, opened, given, session, crew)
     crashes += [crash_of(one) for one in report.reports if one.crashed]
     if crashes:
         complain_of_bug(crashes[0])

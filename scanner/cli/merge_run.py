@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, TextIO
 
+from ...backends.errors import UsageError
 from ..crew import Crew
 from ..printable import printable
 from ..progress import progress_bar
@@ -17,19 +18,23 @@ from .check_run import option_fields, write_reports
 from .names import check_layout
 from .outputs import open_outputs
 from .session import Session
+from .targets import Target
 
 
 def run_merge(session: Session, files: Sequence[str], given: Mapping[str, Any], crew: Crew) -> int:
     """Merge, write the reports, and give the exit code."""
     with ExitStack() as stack:
         outputs, opened = open_outputs(given["outputs"], files, stack)
-        report = merge(*files, crew=crew, work_dir=given["work_dir"])
-        write_reports(report, outputs, opened, given, session)
+        report = merge(*files, crew=crew)
+        write_reports(report, outputs, opened, given, session, crew)
     return int(report.exit_code)
 
 
-def run_shard(session: Session, sources: Sequence[str], given: Mapping[str, Any], crew: Crew) -> int:
+def run_shard(session: Session, targets: Sequence[Target], given: Mapping[str, Any], crew: Crew) -> int:
     """Scan a shard, say what came of it, and give the exit code: 0 is a share that is done, whatever it found."""
+    given, sources = targets[0].given, [target.path for target in targets]
+    if any(target.given != given for target in targets):
+        raise UsageError("a shard scans all sources with the same options, and these are configured with their own")
     check_layout(given["layout"])
     number, count = given["shard"]
     with progress_bar(sources[0], sys.stderr, not (given["quiet"] or given["no_progress"])) as bar:

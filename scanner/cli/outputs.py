@@ -15,7 +15,7 @@ from typing import TextIO
 
 from ...backends.errors import UsageError
 from ...backends.magic import is_hdf5, is_leveldb, is_lmdb
-from ..render import RENDERERS
+from ..render import BESIDE_TEXT, LIVE, RENDERERS
 from .session import CannotWrite
 
 
@@ -37,7 +37,8 @@ def parse_outputs(given: Sequence[str]) -> list[Output]:
     """
     outputs = [_parse(one) for one in given]
     to_stdout = [output.format for output in outputs if output.file is None]
-    if len(to_stdout) > 1:
+    alone = [name for name in to_stdout if name not in BESIDE_TEXT]
+    if len(to_stdout) > len(set(to_stdout)) or len(alone) > 1 or (alone not in ([], ["text"]) and len(to_stdout) > 1):
         raise UsageError(
             f"--output: {' and '.join(to_stdout)} can't both go to standard output; give one a file: "
             f"--output {to_stdout[1]}=FILE"
@@ -86,7 +87,7 @@ def open_outputs(
     for output in outputs:
         if output.file is not None:
             refuse_sources(output.file, sources)
-            files.append((output, OutputFile(output.file)))
+            files.append((output, OutputFile(output.file, aside=output.format not in LIVE)))
             stack.callback(files[-1][1].close)
     return outputs, files
 
@@ -94,33 +95,35 @@ def open_outputs(
 class OutputFile:
     """A file that gets its name when all of it is written; devices and pipes are written directly.
 
+    One that is not written ``aside`` can be followed while it grows.
+
     Raises
     ------
     UsageError
         The file can't be made. Said before a scan that would have nowhere to report.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, aside: bool = True) -> None:
         self.file = file
         self.target = os.path.realpath(file)
         self.aside: str | None = None
         try:
-            self.stream = self._open()
+            self.stream = self._open(aside)
         except OSError as exc:
             raise UsageError(
                 f"can't write {file}: {exc.strerror}; name a file in a folder that exists and that you may write to"
             ) from exc
 
-    def _open(self) -> TextIO:
+    def _open(self, aside: bool) -> TextIO:
         mode = _mode(self.file)
-        if mode is not None and (not stat.S_ISREG(mode) or self.file.startswith("/dev/")):
+        if not aside or (mode is not None and (not stat.S_ISREG(mode) or self.file.startswith("/dev/"))):
             return open(self.file, "w", encoding="utf-8")
         if mode is not None and not os.access(self.target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         folder = os.path.dirname(self.target)
-        aside = os.path.join(folder, f".datascan-{os.getpid()}-{secrets.token_hex(4)}.part")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        self.aside = aside
+        part = os.path.join(folder, f".datascan-{os.getpid()}-{secrets.token_hex(4)}.part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        self.aside = part
         if mode is not None:
             os.fchmod(descriptor, stat.S_IMODE(mode))
         return open(descriptor, "w", encoding="utf-8")
@@ -131,7 +134,7 @@ class OutputFile:
         Raises
         ------
         CannotWrite
-            The contents did not fit; what stood under the name before stands there still.
+            The contents did not fit; what stood under the name before a file was written aside stands there still.
         """
         try:
             render(self.stream)
@@ -141,7 +144,8 @@ class OutputFile:
                 os.replace(self.aside, self.target)
                 self.aside = None
         except OSError as exc:
-            raise CannotWrite(f"can't write {self.file}: {exc.strerror}; the report is not there") from exc
+            what = "there" if self.aside else "complete"
+            raise CannotWrite(f"can't write {self.file}: {exc.strerror}; the report is not {what}") from exc
 
     def close(self) -> None:
         """Close; what was not written to its end is taken away."""

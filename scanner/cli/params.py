@@ -13,7 +13,7 @@ from .session import Session
 
 LEVELS = ("error", "warning", "info")
 
-FORMATS = ("text", "json", "html")
+FORMATS = ("text", "json", "jsonl", "html", "sarif", "junit", "github", "metrics", "csv", "keys")
 """The formats of reports, spelt out here: to import them for ``--help`` would take longer than to print it."""
 
 
@@ -183,13 +183,3 @@ def shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise click.BadParameter(f"{value!r} is no shard; of three there are 1/3, 2/3 and 3/3", ctx, param)
     return int(match[1]), int(match[2])
-
-
-def work_dir_option(command: F) -> F:
-    """``--work-dir``."""
-    return click.option(
-        "--work-dir",
-        metavar="DIR",
-        help="A folder outside of the data sets for temporary files: 24 bytes a record from a million records on.  "
-        "[default: the system's]",
-    )(command)

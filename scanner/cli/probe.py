@@ -30,7 +30,7 @@ DEFAULT_RULES = "store,record-undecodable,record-empty,record-size-mismatch,imag
 
 
 @click.command(epilog=EXAMPLES, short_help="Run every record through a small network: is the loss finite?")
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=params.paths)
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, callback=params.paths)
 @params.backend_option
 @params.database_option
 @params.layout_option
@@ -108,7 +108,10 @@ def probe(session: Session, /, sources: tuple[str, ...], **given: Any) -> int:
 
     The network is chosen by the shape of the samples, its loss by the labels; both are shown before it runs, with the
     number of parameters of each layer. Batches are those of training that reads in store order.
+
+    SOURCE may also be the name of a source in the configuration file; without SOURCE all that stand there are probed.
     """
     from .probe_run import run_probe
+    from .targets import asked_for
 
-    return run_probe(session, sources, given)
+    return run_probe(session, sources, given, asked_for(click.get_current_context()))

@@ -186,7 +186,7 @@ def probe_options(hidden: bool = False) -> Callable[[F], F]:
 
 def probe_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `ProbeOptions` from the command line's words."""
-    fields = {_field(names): given[_field(names)] for names, _ in OPTIONS}
+    fields = {field_of(names): given[field_of(names)] for names, _ in OPTIONS}
     fields["outputs"] = fields.pop(OUTPUTS)
     fields["data_root"] = given["data_root"]
     return fields
@@ -195,11 +195,12 @@ def probe_fields(given: Mapping[str, Any]) -> dict[str, Any]:
 def given_without_probe(ctx: click.Context) -> str | None:
     """The first option of a network on the command line."""
     for names, _ in OPTIONS:
-        source = ctx.get_parameter_source(_field(names))
+        source = ctx.get_parameter_source(field_of(names))
         if source is click.core.ParameterSource.COMMANDLINE:
             return names[0]
     return None
 
 
-def _field(names: tuple[str, ...]) -> str:
+def field_of(names: tuple[str, ...]) -> str:
+    """The name of an option's parameter."""
     return names[-1].lstrip("-").replace("-", "_")

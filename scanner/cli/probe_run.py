@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TextIO
 
 from ...backends.errors import StoreError
@@ -21,7 +21,11 @@ from .names import check_layout
 from .outputs import parse_outputs
 from .probe import DEFAULT_RULES
 from .session import Session
+from .targets import Target, targets_of
 from .terminal import stdout_style
+
+OWN = ("select", "ignore", "severities", "statistics", "probe")
+"""What a probe decides by itself, whatever a configured source says."""
 
 
 def unasked() -> dict[str, Any]:
@@ -30,32 +34,34 @@ def unasked() -> dict[str, Any]:
         return {**context.params, "statistics": "sampled", "probe": True}
 
 
-def run_probe(session: Session, sources: Sequence[str], given: Mapping[str, Any]) -> int:
+def run_probe(session: Session, sources: Sequence[str], given: Mapping[str, Any], asked: Collection[str]) -> int:
     """Show the networks, scan, write the reports, and give the exit code."""
     given = {**unasked(), **given, "select": given["select"] or tuple(DEFAULT_RULES.split(","))}
     shown = any(output.file is None and output.format == "text" for output in parse_outputs(given["outputs"]))
     check_limits(given["timeout"], given["max_memory"])
-    options = make_options(**option_fields(given))
-    check_layout(given["layout"])
+    targets = targets_of(session.configuration, sources, given, {*asked, *OWN})
+    options = [make_options(**option_fields(target.given)) for target in targets]
+    for target in targets:
+        check_layout(target.given["layout"])
     with uninterrupted(), Crew(given["jobs"], Limits(given["timeout"], given["max_memory"])) as crew:
         if shown and not given["quiet"]:
             style = stdout_style(given["color"], given["quiet"])
-            for source in sources:
-                _show(session, source, options, given, crew, style)
-        return run_check(session, sources, given, crew)
+            for target, chosen in zip(targets, options, strict=True):
+                _show(session, target, chosen, crew, style)
+        return run_check(session, targets, given, crew)
 
 
-def _show(session: Session, source: str, options: Options, given: Mapping[str, Any], crew: Crew, style: Style) -> None:
+def _show(session: Session, target: Target, options: Options, crew: Crew, style: Style) -> None:
     """The network of a source; one that can't be opened is left to the report."""
     try:
         shown = preview_probe(
-            source,
+            target.path,
             options,
             crew,
-            backend=given["backend"],
-            database=given["database"],
-            layout=given["layout"],
-            data_root=given["data_root"],
+            backend=target.given["backend"],
+            database=target.given["database"],
+            layout=target.given["layout"],
+            data_root=target.given["data_root"],
         )
     except StoreError:
         return

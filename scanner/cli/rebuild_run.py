@@ -51,7 +51,7 @@ def run_rebuild(session: Session, source: str, target: str | None, given: Mappin
         )
         if bar is not None:
             bar.close()
-        write_reports(report, outputs, files, given, session)
+        write_reports(report, outputs, files, given, session, crew)
     assert report.rebuild is not None
     if report.exit_code is ExitCode.BUG:
         complain(

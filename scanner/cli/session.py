@@ -8,9 +8,12 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ...backends.errors import DatascanError
+
+if TYPE_CHECKING:  # loaded only where there is a file to read
+    from .settings import Configuration
 
 
 class CannotWrite(DatascanError):
@@ -19,9 +22,31 @@ class CannotWrite(DatascanError):
 
 @dataclass(slots=True)
 class Session:
-    """One run. ``debug`` asks for tracebacks of our own bugs."""
+    """One run.
+
+    ``debug`` asks for tracebacks of our own bugs. ``config`` is the configuration file that was named: by default the
+    nearest one is looked for, from the working folder upwards.
+    """
 
     debug: bool = False
+    config: str | None = None
+    _configuration: Configuration | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        """What the configuration file says, read when it is first asked for.
+
+        Raises
+        ------
+        ConfigError
+            It can't be used.
+        """
+        if self._configuration is None:
+            from ..config_file import find_config
+            from .settings import configuration_of
+
+            self._configuration = configuration_of(find_config(given=self.config))
+        return self._configuration
 
     def write(self, render: Callable[[TextIO], object]) -> None:
         """Let ``render`` write to standard output; where the reader has gone, the rest is dropped quietly.

@@ -10,6 +10,7 @@ from ...backends import open_store
 from ...backends.base import Batch, RecordBatch, Store
 from ...backends.columns import BytesColumn
 from ...backends.errors import UsageError
+from ..fields import fields_of
 from ..finding import Finding
 from ..layouts.base import Layout, RecordLayout, RowLayout
 from ..layouts.choose import Choice, choose_layout
@@ -20,7 +21,6 @@ from ..rules import instantiate, known_rules
 from ..rules.base import Context
 from ..sample import SampleBatch
 from ..summary import Summary
-from .fields import fields_of
 from .lookup import Found, find_by_key, find_by_position, parse_key, table_of
 from .outputs import refuse_sources
 from .session import CannotWrite, Session
@@ -108,8 +108,7 @@ def findings_of(samples: SampleBatch, context: Context) -> list[Finding]:
     summary.add(samples)
     for rule in rules:
         if rule.family in ALONE:
-            told = (one for one in rule.finish(summary) if isinstance(one, Finding))
-            findings += [finding for finding in told if finding.location.index is not None]
+            findings += [finding for finding in rule.finish(summary) if finding.location.index is not None]
     return findings
 
 

@@ -25,7 +25,7 @@ from ..options import Options
 from ..prints import key_hashes
 from ..stamp import reading
 from ..summary.hashes import content_hashes
-from ..worker import SourceRef, Window, _window, open_source
+from ..worker import SourceRef, Window, open_source, read_window
 from .choices import Fix
 from .fixes import Fixer
 from .routes import Positions, Route
@@ -335,7 +335,7 @@ def windows(store: Store, partition: Partition, route: Route) -> Iterator[Batch 
     start = 0
     for position in [*route.deadly.tolist(), None]:
         if position is None or position > start:
-            yield from _window(store, partition, Window(start, position, 1 if route.careful else None))
+            yield from read_window(store, partition, Window(start, position, 1 if route.careful else None))
         start = start if position is None else position + 1
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TextIO, cast
 
 from ...backends.errors import DatascanError
 from ...backends.plugins import Registry, said
-from ..report import Report
+from ..finding import Finding
+from ..report import Report, SourceReport
+from .csv_ import render_csv
+from .github import render_github
 from .html import render_html
 from .json_ import render_json
+from .jsonl import JsonLines, render_jsonl
+from .junit import render_junit
+from .keys import render_keys
+from .metrics import render_metrics
+from .sarif import render_sarif
 from .style import DEFAULT, Style
 from .terminal import render_text
 
-__all__ = ["RENDERERS", "RenderFailed", "Renderer", "Style"]
+__all__ = ["BESIDE_TEXT", "ILLUSTRATED", "LIVE", "RENDERERS", "Live", "RenderFailed", "Renderer", "Style"]
 
 
 class Renderer(Protocol):
@@ -41,7 +50,42 @@ def _checked(name: str, loaded: object) -> Renderer:
     return render
 
 
+class Live(Protocol):
+    """Writes a report while its run is under way: findings as they come, each source when it is done, then the end."""
+
+    def findings(self, path: str, findings: Iterable[Finding]) -> None:
+        """Findings of a source that will be in its report."""
+
+    def source(self, report: SourceReport) -> None:
+        """A source is done."""
+
+    def end(self, report: Report) -> None:
+        """The run is over."""
+
+
 RENDERERS: Registry[Renderer] = Registry(
-    "renderers", {"text": render_text, "json": render_json, "html": render_html}, _checked
+    "renderers",
+    {
+        "text": render_text,
+        "json": render_json,
+        "jsonl": render_jsonl,
+        "html": render_html,
+        "sarif": render_sarif,
+        "junit": render_junit,
+        "github": render_github,
+        "metrics": render_metrics,
+        "csv": render_csv,
+        "keys": render_keys,
+    },
+    _checked,
 )
 """Format name, as ``--output`` takes it, to its renderer; behind our own those of plug-ins."""
+
+LIVE: Mapping[str, Callable[[TextIO], Live]] = {"jsonl": JsonLines}
+"""Formats that are written while the run is under way, with what writes them."""
+
+BESIDE_TEXT = ("github",)
+"""Formats that go to standard output together with text: what reads them takes its own lines out of it."""
+
+ILLUSTRATED = ("html",)
+"""Formats that show what records look like: those are read again for them (`gallery`)."""

@@ -6,6 +6,7 @@ import re
 from typing import TextIO
 
 from ..report import Report
+from .pieces import Lists
 from .style import DEFAULT, Style
 
 UNSAFE = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -16,8 +17,12 @@ NOT_ASCII = re.compile("[^\x00-\x7e]")
 
 
 def render_json(report: Report, stream: TextIO, style: Style = DEFAULT) -> None:
-    """Write the JSON report and a line end."""
-    stream.write(portable_json(report.to_json(), stream.encoding) + "\n")
+    """Write the JSON report, finding by finding, and a line end."""
+    lists = Lists()
+    reports = [one.frame(lists.mark(finding.to_dict() for finding in one.findings)) for one in report.reports]
+    for piece in lists.pieces(report.frame(reports)):
+        stream.write(portable_json(piece, stream.encoding))
+    stream.write("\n")
 
 
 def portable_json(text: str, encoding: str | None) -> str:

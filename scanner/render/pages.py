@@ -58,7 +58,7 @@ class Page:
         """The first sentence of a section without Markdown's marks, and more of them until there is enough."""
         text = ""
         for sentence in SENTENCE.findall(plain(" ".join(self.section(title).split("\n\n")[0].split()))):
-            text = f"{text} {sentence}".strip()
+            text = f"{text} {sentence.strip()}".strip()
             if len(text) >= enough:
                 break
         return text

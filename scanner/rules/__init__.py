@@ -12,6 +12,7 @@ from ...backends.plugins import Registry
 from ..finding import Severity
 from .base import Context, Rule
 from .box import BoxInvalid
+from .expect import ExpectDtype, ExpectLayout, ExpectRecords, ExpectShape, ExpectStore, ExpectValueRange
 from .image import (
     ImageChannels,
     ImageConstant,
@@ -110,6 +111,12 @@ RULES: tuple[type[Rule], ...] = (
     BoxInvalid,
     ProbeNonFinite,
     ProbeFailed,
+    ExpectStore,
+    ExpectLayout,
+    ExpectRecords,
+    ExpectShape,
+    ExpectDtype,
+    ExpectValueRange,
 )
 
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(rule.name.partition("-")[0] for rule in RULES))

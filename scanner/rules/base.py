@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..finding import Finding, Further, Location, Severity
+from ..finding import Finding, Location, Severity
 from ..layouts.base import Traits
 from ..options import Options
 from ..sample import SampleBatch
@@ -52,6 +52,11 @@ class Rule(ABC):
         """The word before the first dash."""
         return self.name.partition("-")[0]
 
+    @classmethod
+    def wanted(cls, options: Options) -> bool:
+        """Whether a scan with these options runs the rule, where nobody has named it."""
+        return True
+
     def not_run(self) -> str | None:
         """Why this rule can't run in this scan (an option that it needs is missing), ``None`` if it can."""
         return None
@@ -71,10 +76,8 @@ class Rule(ABC):
             severity = None if fault.severe else min(self.severity, Severity.WARNING)
             yield self.finding(fault.message, location, severity, fault.data)
 
-    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
+    def finish(self, summary: Summary) -> Iterator[Finding]:
         """Findings of the set as a whole, from what all partitions gave together.
-
-        Those beyond ``--max-findings`` may come as one `Further`, so that they need not be made.
 
         Locations carry the absolute position as ``index``; the key is looked up afterwards where it is ``None``.
         """
@@ -88,11 +91,5 @@ class Rule(ABC):
         data: Mapping[str, Any] | None = None,
     ) -> Finding:
         """A finding of this rule; the user's ``--severity`` wins over both severities."""
-        return Finding(self.name, self._chosen(severity), message, location or Location(), data or {})
-
-    def further(self, count: int) -> Further:
-        """So many more findings that are only counted."""
-        return Further(self.name, self._chosen(None), count)
-
-    def _chosen(self, severity: Severity | None) -> Severity:
-        return self.options.severities.get(self.name, severity or self.severity)
+        chosen = self.options.severities.get(self.name, severity or self.severity)
+        return Finding(self.name, chosen, message, location or Location(), data or {})

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..finding import Finding, Location, Severity
+from ..options import Options
 from ..sample import ProbeFault
 from ..summary import Summary
 from ..summary.probe import ProbeSummary
@@ -18,6 +19,11 @@ NOT_PROBED = "no network was run: ask for it with --probe"
 
 class ProbeRule(Rule):
     """A rule about records that went through a network."""
+
+    @classmethod
+    def wanted(cls, options: Options) -> bool:
+        """See `Rule.wanted`. A family that was chosen is listed as not run where there is no network."""
+        return options.probe is not None or bool(options.select)
 
     def not_run(self) -> str | None:
         """See `Rule.not_run`."""

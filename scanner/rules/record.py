@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..finding import Finding, Further, Location, Severity
+from ..finding import Finding, Location, Severity
 from ..summary import Summary
 from .base import Rule
 
@@ -101,16 +101,12 @@ class RecordMissingTwin(Rule):
     name = "record-missing-twin"
     severity = Severity.ERROR
 
-    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
+    def finish(self, summary: Summary) -> Iterator[Finding]:
         """See `Rule.finish`."""
-        twins = summary.twins.facts()
-        told = 0
-        for widow in twins.widows():
-            key = summary.twins.kinds[widow.missing].key(widow.number).decode(errors="backslashreplace")
-            told += 1
+        for widow in summary.twins.widows():
+            key = widow.missing_key.decode(errors="backslashreplace")
             yield self.finding(
                 f"has no {widow.missing}: {key} is missing",
                 Location(index=widow.position),
                 data={"missing": key, "number": widow.number},
             )
-        yield self.further(twins.widows_count - told)

@@ -48,14 +48,14 @@ class RecordShapeMismatch(Rule):
             if shapes and not table.located:
                 yield self._too_many(table, shapes, dataset)
                 shapes = {}
-            yield from _each(shapes, partial(self._shape, table), dataset)
+            yield from each(shapes, partial(self._shape, table), dataset)
             reported = {position for log in shapes.values() for position in log.positions}
             dtypes = {
                 dtype: _without(log, reported)
                 for dtype, log in table.dtypes.items()
                 if table.usual_dtype() not in (None, dtype)
             }
-            yield from _each(dtypes, partial(self._dtype, table), dataset)
+            yield from each(dtypes, partial(self._dtype, table), dataset)
 
     @staticmethod
     def _odd_shapes(table: ShapeTable) -> dict[Shape, PositionLog]:
@@ -156,7 +156,7 @@ def _without(log: PositionLog, positions: set[int]) -> PositionLog:
     return PositionLog(log.cap, log.count - (len(log.positions) - len(kept)), kept)
 
 
-def _each(
+def each(
     odd: Mapping[Odd, PositionLog], finding: Callable[[Odd, Location], Finding], dataset: str | None
 ) -> Iterator[Finding]:
     """A finding for each position, ascending; those beyond the logs' caps are repeated, so that they are counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..expectations import Expectations
 from ..options import ProbeOptions, ProbeTask
 from ..sample import ProbeFault
 from .contents import Chunk, ContentSummary
@@ -26,6 +27,7 @@ CLASSES: tuple[type, ...] = (
     Chunk,
     ContentSummary,
     Curve,
+    Expectations,
     Gap,
     KeySummary,
     Kind,

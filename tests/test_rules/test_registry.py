@@ -27,6 +27,7 @@ CONTRACT = {
     ),
     "box": "invalid",
     "probe": "non-finite failed",
+    "expect": "store layout records shape dtype value-range",
 }
 """Names without their family: what reports, configuration files and habits are built on."""
 
@@ -61,7 +62,7 @@ def test_every_rule_has_a_page_and_a_name_of_its_family(rule: type[Rule]) -> Non
 
 
 def test_families_stand_in_the_order_of_the_rules() -> None:
-    assert FAMILIES == ("store", "record", "image", "value", "label", "box", "probe")
+    assert FAMILIES == ("store", "record", "image", "value", "label", "box", "probe", "expect")
 
 
 @pytest.mark.parametrize(

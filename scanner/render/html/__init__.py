@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import StringIO
 from typing import TextIO
 
 from ...report import Report
@@ -10,7 +11,7 @@ from ..pages import Page
 from ..style import DEFAULT, Style
 from ..terminal import rule_pages
 
-__all__ = ["render_html"]
+__all__ = ["html_text", "render_html"]
 
 
 def render_html(
@@ -37,3 +38,10 @@ def render_html(
         rules=sorted({finding.rule for finding in report} | {rule for one in report.reports for rule in one.omitted}),
         quiet=style.quiet,
     )
+
+
+def html_text(report: Report) -> str:
+    """The page as a text."""
+    stream = StringIO()
+    render_html(report, stream)
+    return stream.getvalue()

@@ -20,7 +20,7 @@ COLUMNS = 600
 LISTED = 200
 """Rows of the table of numbers."""
 
-WIDTH, ROW, NAME, NUMBER = 640, 22, 150, 120
+WIDTH, ROW, NAME, NUMBER = 500, 22, 116, 112
 
 
 def histogram(title: str, counts: Mapping[str, int], nouns: tuple[str, str], note: str = "") -> Figure:
@@ -49,7 +49,7 @@ def beside(label: str, counts: Mapping[str, int], total: int) -> Markup:
         y = number * ROW
         long = max(room * count / most, 1.5) if count else 0
         parts += [
-            text(clip(printable(name), 22), NAME - 8, y + 15, "name", "end"),
+            text(clip(printable(name), 17), NAME - 8, y + 15, "name", "end"),
             rect(NAME, y + 4, long, ROW - 8, "bar", f"{name}: {count:,}", rx=2),
             text(f"{count:,} · {share(count, total)}", NAME + long + 8, y + 15, "number"),
         ]
@@ -61,7 +61,7 @@ def skyline(label: str, counts: list[int], height: int = 140) -> Markup:
     steps = min(len(counts), COLUMNS)
     tops = [max(counts[number * len(counts) // steps : (number + 1) * len(counts) // steps]) for number in range(steps)]
     most = max(tops) or 1
-    left, floor, width = 60, height - 18, WIDTH - 70
+    left, floor, width = 56, height - 18, WIDTH - 64
     path, x = f"M{left} {floor}", float(left)
     for top, run in groupby(tops):
         y = floor - (floor - 12) * top / most

@@ -12,7 +12,8 @@ from ..chart import Scale
 from ..numbers import real
 from .svg import Figure, drawing, element, line, plain, text
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 220, 80, 16, 14, 34
+NARROW, WIDE = 500, 980
+HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 220, 72, 16, 14, 34
 LEVELS = 4
 DOTS = 48
 """Up to so many points each has a dot of its own."""
@@ -28,6 +29,7 @@ def curve(
     bad: tuple[float, str] | None = None,
     axis: str = "iteration",
     names: Callable[[float], str] | None = None,
+    width: int = NARROW,
 ) -> Figure:
     """A curve of one value.
 
@@ -39,6 +41,8 @@ def curve(
         The place of the first bad value, and how it is written.
     axis, names
         What the places are, and how one is written (``12,000``).
+    width
+        `NARROW` beside another chart, `WIDE` for one that stands alone.
     """
     name = names or "{:,.0f}".format
     finite = [(at, value) for at, value in points if math.isfinite(value) and math.isfinite(at)]
@@ -47,19 +51,19 @@ def curve(
     if bad is not None:
         note = f"{bad[1]} at {axis} {name(bad[0])}. {note}".strip()
     if not finite:
-        svg = drawing(f"{title}: no finite value", WIDTH, 40, text("no finite value", LEFT, 26, "number"))
+        svg = drawing(f"{title}: no finite value", width, 40, text("no finite value", LEFT, 26, "number"))
         return Figure(title, svg, note, (axis, title), rows)
     scale = Scale.of([value for _, value in finite])
     ends = [at for at, _ in finite] + ([bad[0]] if bad else [])
     first, last = min(ends), max(ends)
 
     def x(at: float) -> float:
-        return LEFT + (at - first) / (last - first) * (WIDTH - LEFT - RIGHT) if last > first else LEFT
+        return LEFT + (at - first) / (last - first) * (width - LEFT - RIGHT) if last > first else LEFT
 
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - scale.height(value) * (HEIGHT - TOP - BOTTOM)
 
-    parts = grid(scale)
+    parts = grid(scale, width)
     parts.append(
         element("path", d=path([(x(at), y(v)) if math.isfinite(v) else None for at, v in points]), class_="curve")
     )
@@ -69,35 +73,39 @@ def curve(
         parts += [
             line(x(bad[0]), TOP, x(bad[0]), HEIGHT - BOTTOM, "bad"),
             text(
-                bad[1], x(bad[0]) - 6 if x(bad[0]) > WIDTH / 2 else x(bad[0]) + 6, TOP + 10, "bad", anchor_of(x(bad[0]))
+                bad[1],
+                x(bad[0]) - 6 if x(bad[0]) > width / 2 else x(bad[0]) + 6,
+                TOP + 10,
+                "bad",
+                anchor_of(x(bad[0]), width),
             ),
         ]
     parts += [
         text(name(first), LEFT, HEIGHT - 14, "number"),
-        text(name(last), WIDTH - RIGHT, HEIGHT - 14, "number", "end"),
-        text(axis, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "number", "middle"),
+        text(name(last), width - RIGHT, HEIGHT - 14, "number", "end"),
+        text(axis, (LEFT + width - RIGHT) / 2, HEIGHT - 4, "number", "middle"),
     ]
     values = [value for _, value in finite]
     said = f"{title} from {axis} {name(first)} to {name(last)}: between {number(min(values))} and {number(max(values))}"
     note = f"{KINDS.get(scale.kind, '')} {note}".strip()
     return Figure(
-        title, drawing(said + (f"; {bad[1]}" if bad else ""), WIDTH, HEIGHT, *parts), note, (axis, title), rows
+        title, drawing(said + (f"; {bad[1]}" if bad else ""), width, HEIGHT, *parts), note, (axis, title), rows
     )
 
 
-def anchor_of(x: float) -> str:
+def anchor_of(x: float, width: int) -> str:
     """Which side of a mark its words are on."""
-    return "end" if x > WIDTH / 2 else "start"
+    return "end" if x > width / 2 else "start"
 
 
-def grid(scale: Scale) -> list[Markup]:
+def grid(scale: Scale, width: int) -> list[Markup]:
     """Levels with their values."""
     shares = [level / LEVELS for level in range(LEVELS + 1)] if scale.high > scale.low else [0.5]
     parts = []
     for share in shares:
         y = HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
         parts += [
-            line(LEFT, y, WIDTH - RIGHT, y, "axis" if share == 0 else "grid"),
+            line(LEFT, y, width - RIGHT, y, "axis" if share == 0 else "grid"),
             text(f"{scale.value(share):.4g}", LEFT - 8, y + 4, "number", "end"),
         ]
     return parts

@@ -6,8 +6,9 @@ from ...exhibit import Distribution, Distributions
 from ..numbers import counted, real
 from .svg import Figure, drawing, element, line, plain, text
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 640, 190, 16, 16, 10, 26
-COLOURS = ("red", "green", "blue")
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 500, 190, 12, 12, 10, 26
+COLOURS = {"R": "red", "G": "green", "B": "blue"}
+SERIES = ("first", "second", "third", "fourth")
 SUMMED = 16
 """Steps of the table."""
 
@@ -17,9 +18,10 @@ def density(title: str, distributions: Distributions) -> Figure:
     channels = distributions.channels
     low, high = channels[0].low, channels[0].high
     floor, room = HEIGHT - FOOT, HEIGHT - FOOT - TOP
+    colours = channel_colours(distributions.order, len(channels))
     parts = []
     for number, channel in enumerate(channels):
-        css = COLOURS[number] if len(channels) == len(COLOURS) else ""
+        css = colours[number] if colours else SERIES[number % len(SERIES)]
         parts.append(
             element("path", element("title", channel.name), d=area(channel, floor, room), class_=f"fill {css}")
         )
@@ -36,9 +38,14 @@ def density(title: str, distributions: Distributions) -> Figure:
         f"Of {counted(distributions.records, 'record')}, evenly spread over the source and read again for this chart."
     )
     if outside := sum(channel.outside for channel in channels):
-        note += f" {counted(outside, 'value')} that are not finite, or far outside, are not drawn."
+        note += f" Not drawn: {counted(outside, 'value')} far outside, or not finite."
     head = ("from", *(channel.name for channel in channels))
     return Figure(title, drawing(said, WIDTH, HEIGHT, *parts), note, head, tuple(rows(channels, low, high)))
+
+
+def channel_colours(order: str, channels: int) -> tuple[str, ...]:
+    """What channels are painted in, where it is known which colours they hold."""
+    return tuple(COLOURS[letter] for letter in order) if set(order) <= set(COLOURS) and len(order) == channels else ()
 
 
 def area(channel: Distribution, floor: float, room: float) -> str:

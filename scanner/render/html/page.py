@@ -15,6 +15,7 @@ from markupsafe import Markup
 from ...printable import clip, printable
 from ...version import __version__
 from .. import numbers
+from ..portable import writer
 from .markdown import inline, paragraphs
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -25,8 +26,9 @@ LONGEST = 400
 
 def write_page(stream: TextIO, template: str, **context: Any) -> None:
     """Write a page piece by piece; ``template`` extends ``page.html.jinja``, which wants a ``title``."""
+    write = writer(stream, "xmlcharrefreplace")
     for piece in page_pieces(template, **context):
-        stream.write(piece)
+        write(piece)
 
 
 def page_pieces(template: str, **context: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ from ..chart import Scale
 from ..numbers import real
 from .svg import Figure, drawing, element, line, rect, text
 
-WIDTH, ROW, NAME, RIGHT, FOOT = 640, 30, 110, 24, 26
+WIDTH, ROW, NAME, RIGHT, FOOT = 500, 30, 92, 28, 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def ranges(title: str, channels: Sequence[Range], note: str = "") -> Figure:
         ]
     for number, channel in enumerate(channels):
         y = number * ROW + ROW / 2
-        parts.append(text(clip(printable(channel.name), 16), NAME - 10, y + 4, "name", "end"))
+        parts.append(text(clip(printable(channel.name), 13), NAME - 10, y + 4, "name", "end"))
         if channel.low is None or channel.high is None:
             continue
         parts.append(line(x(channel.low), y, x(channel.high), y, f"whisker {channel.css}"))

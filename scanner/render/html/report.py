@@ -16,7 +16,7 @@ from ..terminal import (
     source_phrase,
     verdict_sentence,
 )
-from .curve import curve
+from .curve import WIDE, curve
 from .findings import PER_PAGE, RuleView, rule_views
 from .statistics import figures
 from .strip import Gap, strip
@@ -134,7 +134,7 @@ def spread(finding: Finding, position: int) -> range:
 
 def charts(report: Report) -> list[Figure]:
     """The curves of the training log."""
-    return [curve(chart.title.capitalize(), chart.points, bad=chart.bad) for chart in report.charts]
+    return [curve(chart.title.capitalize(), chart.points, bad=chart.bad, width=WIDE) for chart in report.charts]
 
 
 def headline(report: Report) -> str:

@@ -17,6 +17,8 @@ STAGE = 156
 """Longest side of a drawing in the page, in CSS pixels."""
 
 PLOT_HEIGHT = 84
+BYTES = 6
+"""Bytes in a line of a dump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,10 @@ def outline(lows: Sequence[float | None], highs: Sequence[float | None], step: f
 
 
 def dump(shown: Dump) -> Markup:
-    """The first bytes, eight to a line."""
+    """The first bytes, six to a line."""
     lines = []
-    for start in range(0, len(shown.head), 8):
-        row = shown.head[start : start + 8]
+    for start in range(0, len(shown.head), BYTES):
+        row = shown.head[start : start + BYTES]
         words = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        lines.append(f"{row.hex(' '):23}  {words}")
+        lines.append(f"{row.hex(' '):{3 * BYTES - 1}}  {words}")
     return Markup("<pre>{}</pre>").format("\n".join(lines))

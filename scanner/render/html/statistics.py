@@ -10,12 +10,11 @@ from ..numbers import counted
 from ..statistics import counts_of
 from .bars import histogram
 from .curve import curve
-from .density import density
+from .density import channel_colours, density
 from .ranges import Range, ranges
 from .scatter import sizes
 from .svg import Figure
 
-COLOURS = ("red", "green", "blue")
 CHANNELS = 16
 
 
@@ -75,12 +74,13 @@ def channel_figures(report: SourceReport) -> Iterator[Figure]:
     for name, entries in list(named.items())[:CHANNELS]:
         if isinstance(entries, Sequence) and not isinstance(entries, str) and entries:
             title = f"Range of {name}" if name else "Range of each channel"
-            yield ranges(title, channel_ranges(entries), note)
+            order = report.distributions.order if report.distributions is not None else ""
+            yield ranges(title, channel_ranges(entries, order), note)
 
 
-def channel_ranges(entries: Sequence[Any]) -> list[Range]:
-    """The figures of the first channels."""
-    colours = COLOURS if len(entries) == len(COLOURS) else ()
+def channel_ranges(entries: Sequence[Any], order: str) -> list[Range]:
+    """The figures of the first channels; ``order`` are their colours, where they are known."""
+    colours = channel_colours(order, len(entries))
     found = []
     for number, entry in enumerate(entries[:CHANNELS]):
         if isinstance(entry, Mapping):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sample import ArrayBlock, ImageSample, SampleBatch
+from .sample import ArrayBlock, ImageSample, SampleBatch
 
 
 def fields_of(samples: SampleBatch) -> Iterator[dict[str, Any]]:
