@@ -92,6 +92,11 @@ def raw(path: Path, count: int) -> None:
     _write_lmdb(path, _raw_records(count, 256))
 
 
+def raw_crops(path: Path, count: int) -> None:
+    """Raw Datums 3x227x227."""
+    _write_lmdb(path, _raw_records(count, 227))
+
+
 def _digit_records(count: int) -> Iterator[Record]:
     """Sparse 28x28 images; the last row is noise, so that no two are equal."""
     random = np.random.default_rng(2)

@@ -14,6 +14,7 @@ from datascan.scanner import check
 from datascan.scanner.probe.layers import Conv, Linear, Pool
 from datascan.scanner.probe.losses import LOSSES, LossName
 from datascan.scanner.probe.lstm import Lstm
+from datascan.scanner.probe.network import build_network
 from datascan.scanner.probe.torch_model import TorchModel
 
 torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -117,3 +118,36 @@ def test_the_record_is_named_by_a_users_model(tmp_path: Path) -> None:
     (report,) = check(path, jobs=1, select=("probe",), probe={"torch": str(tmp_path / "m.pt2")}).reports
     assert [finding.location.index for finding in report.findings] == [GUILTY]
     assert report.statistics["probe"]["networks"] == {"torch model on 3x8x9": 40}
+
+
+@pytest.mark.parametrize("kind", ["softmax", "mlp", "conv"])
+def test_steps_of_training_are_those_of_pytorch(kind: str) -> None:
+    random = np.random.default_rng(6)
+    shape = (3, 16, 16) if kind == "conv" else (12,)
+    inputs, labels = random.standard_normal((*shape, 32), np.float32), random.integers(0, 5, 32)
+    network = build_network(kind, shape, 5, "softmax")
+    functions = torch.nn.functional
+    weights = [
+        {name: torch.tensor(values.copy(), requires_grad=True) for name, values in layer.params.items()}
+        for layer in network.layers
+    ]
+    x, wanted = first(inputs), torch.tensor(labels)
+    for _ in range(12):
+        values = x
+        for layer, own in zip(network.layers, weights, strict=True):
+            if isinstance(layer, Conv):
+                values = functions.conv2d(values, **own, stride=layer.stride, padding=layer.pad)
+            elif isinstance(layer, Linear):
+                values = functions.linear(values.flatten(1), **own)
+            elif isinstance(layer, Pool):
+                values = functions.max_pool2d(values, layer.kernel, layer.stride, ceil_mode=True)
+            else:
+                values = functions.relu(values)
+        loss = functions.cross_entropy(values, wanted)
+        loss.backward()
+        assert network.step(inputs, labels, 0.1) == pytest.approx(float(loss.detach()), rel=1e-5)
+        with torch.no_grad():
+            for own in weights:
+                for one in own.values():
+                    one -= 0.1 * one.grad
+                    one.grad = None
