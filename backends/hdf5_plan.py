@@ -12,6 +12,9 @@ from .base import BATCH_BYTES, BATCH_RECORDS, PARTITION_BYTES, Column, Damage, R
 from .hdf5_loss import Loss
 from .hdf5_readers import ColumnReader
 
+ROW_WEIGHT = 256
+"""A row counts as at least so many bytes of a partition: what is remembered of a partition grows with its rows."""
+
 Readers = Mapping[str, ColumnReader]
 """The readers of a table's columns, by dataset path."""
 
@@ -26,18 +29,20 @@ def cut_rows(readers: Readers, rows: int) -> Iterator[tuple[int, int, int]]:
 
     Rows without stored data cost nothing: a declared petabyte of them is one range.
     """
-    start = row = size_bytes = 0
+    start = row = size_bytes = weight = 0
     while row < rows:
         present, change = _present(readers, row, rows)
         row_bytes = _row_bytes(present)
-        left = PARTITION_BYTES - size_bytes
-        if (change - row) * row_bytes <= left:
+        row_weight = max(row_bytes, ROW_WEIGHT) if row_bytes else 0
+        left = PARTITION_BYTES - weight
+        if (change - row) * row_weight <= left:
             size_bytes += (change - row) * row_bytes
+            weight += (change - row) * row_weight
             row = change
         else:
-            stop = min(_aligned(row, max(left // row_bytes, 1), _unit(present)), change)
+            stop = min(_aligned(row, max(left // row_weight, 1), _unit(present)), change)
             yield start, stop, size_bytes + (stop - row) * row_bytes
-            start, row, size_bytes = stop, stop, 0
+            start, row, size_bytes, weight = stop, stop, 0, 0
     if row > start:
         yield start, row, size_bytes
 

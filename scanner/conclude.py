@@ -20,6 +20,7 @@ from .report import Coverage, NotRun, RunInfo, SourceInfo, SourceReport, Stretch
 from .rules import RULE_PLUGINS, instantiate
 from .rules.base import Rule
 from .rules.store import StoreReaderDied
+from .spill import SpillError
 from .supervisor import WorkerDied
 from .worker import Checker, closing_damage, keys_at
 
@@ -101,26 +102,31 @@ def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
     if not scanned.ended_early:
         rules = instantiate(plan.rules, plan.context)
         last_word = _last_word(ask, plan, rules, total)
-        reasons = last_word.reasons
+        reasons = list(last_word.reasons)
         misled = dict.fromkeys(WHOLE_SET_RULES, reasons[0]) if last_word.changed else {}
         if total.damaged:
             misled.setdefault("record-key-gap", "records lost to damage leave holes of their own")
         not_run = [NotRun(rule.name, misled[rule.name]) for rule in rules if rule.name in misled]
         for rule in rules:
-            if rule.name not in misled:
-                _finish(rule, total)
+            if rule.name not in misled and (why := _finish(rule, total)) is not None:
+                not_run.append(NotRun(rule.name, why))
+                reasons += [why] * (why not in reasons)
     order = {name: number for number, name in enumerate(plan.rules)}
     findings = sorted(total.findings, key=lambda finding: _place(finding, order))
     keys = {} if scanned.ended_early else _missing_keys(ask, plan, scanned, findings)
     return Outcome(scanned, tuple(_located(scanned, findings, keys)), tuple(not_run), tuple(reasons))
 
 
-def _finish(rule: Rule, total: Partial) -> None:
+def _finish(rule: Rule, total: Partial) -> str | None:
+    """Let a rule judge the whole set; returns why it could not."""
     try:
         for finding in rule.finish(total.summary):
             total.findings.add(finding)
+    except SpillError as exc:
+        return str(exc)
     except Exception:
         total.crashes.setdefault(rule.name, traceback.format_exc())
+    return None
 
 
 @dataclass(frozen=True, slots=True)

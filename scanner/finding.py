@@ -117,3 +117,12 @@ class Finding:
             "location": self.location.to_dict(),
             "data": dict(self.data),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """So many more findings of a rule, that are counted and not told one by one."""
+
+    rule: str
+    severity: Severity
+    count: int

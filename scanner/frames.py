@@ -39,7 +39,6 @@ _HEAD = struct.Struct("<QQqq")
 """Length of the contents, checksum, number of the source, number of the partition."""
 
 _PLACE = struct.Struct("<qq")
-_LONGEST = 1 << 40
 
 PARTIALS = Codec((Partial, FindingLog, Finding, Location, Severity, Table, Options, *CLASSES))
 """Writes partial reports, and the frames around them."""
@@ -128,7 +127,8 @@ class FrameFile:
         if len(head) < _HEAD.size:
             return None
         length, checksum, source, ordinal = _HEAD.unpack(head)
-        body = self._stream.read(length) if length < _LONGEST else b""
+        left = os.fstat(self._stream.fileno()).st_size - offset - _HEAD.size
+        body = self._stream.read(length) if length <= left else b""
         if len(body) < length or _checksum(source, ordinal, body) != checksum:
             return None
         return source, ordinal, body

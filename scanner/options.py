@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -205,6 +206,11 @@ class Options:
     def most_logged(self) -> int:
         """Positions that a summary keeps of each fault, for the findings of the whole set."""
         return max(self.max_findings, 1) if self.trace is None else max(self.max_findings, TRACED)
+
+    @property
+    def most_told(self) -> int:
+        """Findings about the whole set that a rule tells one by one: a rebuild has to know each."""
+        return self.max_findings if self.trace is None else sys.maxsize
 
     def settled(self, size_bytes: int) -> Options:
         """The options for a store of a size: what was left open is decided, alike for all workers."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from ..backends.base import Table
-from .finding import Finding, Severity
+from .finding import Finding, Further, Severity
 from .marks import Marks
 from .options import Options
 from .prints import Prints
@@ -25,8 +25,12 @@ class FindingLog:
         self.omitted: dict[str, dict[Severity, int]] = {}
         self.marks: Marks | None = Marks() if marked else None
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: Finding | Further) -> None:
         """Keep a finding, or count it."""
+        if isinstance(finding, Further):
+            if finding.count:
+                self._omit(finding.rule, finding.severity, finding.count)
+            return
         if self.marks is not None:
             self.marks.add(finding)
         self._keep(finding)

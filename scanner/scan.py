@@ -24,6 +24,7 @@ from .probing import settled_plan, trained
 from .progress import Progress
 from .report import Coverage, RunInfo, SourceInfo, SourceReport
 from .rules import select
+from .spill import Workspace
 from .supervisor import WorkerDied
 from .worker import Task
 
@@ -45,6 +46,7 @@ def scan_source(
     progress: ProgressCallback | None = None,
     journal: Journal | None = None,
     found: FoundCallback | None = None,
+    workspace: Workspace | None = None,
 ) -> SourceReport:
     """Scan one source.
 
@@ -61,6 +63,8 @@ def scan_source(
     found
         Called in this process with the findings of each partition as soon as it is merged. Those of the set as a whole
         are known at its end alone, and only in the report.
+    workspace
+        Where what grows with the number of records goes, when it takes too much memory.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def scan_source(
     except WorkerDied as death:
         return never_opened(str(path), options, death)
     done = None if journal is None else journal.source(plan)
-    return scan_plan(plan, crew, clock, engine, progress, done, found)
+    return scan_plan(plan, crew, clock, engine, progress, done, found, workspace)
 
 
 def plan_source(request: Request, crew: Crew) -> Plan:
@@ -123,13 +127,21 @@ def scan_plan(
     progress: ProgressCallback | None = None,
     journal: SourceJournal | None = None,
     found: FoundCallback | None = None,
+    workspace: Workspace | None = None,
 ) -> SourceReport:
     """Scan what was planned, but for what the journal holds."""
-    total = Partial(plan.context.options)
-    scanned = Scanned(total) if found is None else Telling(total, plan=plan, tell=found)
-    scanned.total.merge(plan.opening)
+    scanned = begin(plan, workspace, found)
     read_partitions(plan, plan.tasks(), scanned, crew, engine, progress, journal)
     return conclude_scan(plan, scanned, crew, clock)
+
+
+def begin(plan: Plan, workspace: Workspace | None = None, found: FoundCallback | None = None) -> Scanned:
+    """What is known before the first partition; all that grows with the records goes to the workspace."""
+    total = Partial(plan.context.options)
+    total.summary.spill_to(workspace or Workspace())
+    scanned = Scanned(total) if found is None else Telling(total, plan=plan, tell=found)
+    scanned.total.merge(plan.opening)
+    return scanned
 
 
 class Taker(Protocol):

@@ -14,7 +14,6 @@ from typing import Any
 
 from ..backends.base import Partition
 from ..backends.errors import StoreError, UsageError
-from .conclude import Scanned
 from .crew import Crew
 from .engines import Engine
 from .frames import DONE, RUN, FrameFile
@@ -23,7 +22,17 @@ from .options import Options
 from .partial import Partial
 from .plan import Plan, Request
 from .report import Report, SourceReport, not_looked_at
-from .scan import Clock, ProgressCallback, conclude_scan, never_opened, plan_source, read_partitions, wanted_rules
+from .scan import (
+    Clock,
+    ProgressCallback,
+    begin,
+    conclude_scan,
+    never_opened,
+    plan_source,
+    read_partitions,
+    wanted_rules,
+)
+from .spill import Workspace
 from .supervisor import WorkerDied
 
 
@@ -176,7 +185,12 @@ def scan_shard(
 # ---- merging ----
 
 
-def merge_shards(files: Sequence[WrittenShard], crew: Crew, progress: ProgressCallback | None = None) -> Report:
+def merge_shards(
+    files: Sequence[WrittenShard],
+    crew: Crew,
+    progress: ProgressCallback | None = None,
+    workspace: Workspace | None = None,
+) -> Report:
     """The report of the whole scan, from the files of all its shards, in any order.
 
     Raises
@@ -186,7 +200,9 @@ def merge_shards(files: Sequence[WrittenShard], crew: Crew, progress: ProgressCa
     """
     shards = _complete(files)
     run = shards[0].run
-    return Report(tuple(_merge_source(number, shards, crew, progress) for number in range(len(run["sources"]))))
+    return Report(
+        tuple(_merge_source(number, shards, crew, progress, workspace) for number in range(len(run["sources"])))
+    )
 
 
 def _complete(files: Sequence[WrittenShard]) -> list[WrittenShard]:
@@ -217,7 +233,11 @@ def _told(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merge_source(
-    number: int, shards: Sequence[WrittenShard], crew: Crew, progress: ProgressCallback | None
+    number: int,
+    shards: Sequence[WrittenShard],
+    crew: Crew,
+    progress: ProgressCallback | None,
+    workspace: Workspace | None,
 ) -> SourceReport:
     run, clock = shards[0].run, Clock()
     path, options = run["sources"][number], run["options"]
@@ -230,8 +250,7 @@ def _merge_source(
         if any(number in shard.about for shard in shards):
             raise ShardError(f"{exc}; datascan merge has to see the data sets that the shards have scanned") from exc
         return not_looked_at(path, exc, options.fail_on)
-    scanned = Scanned(Partial(plan.context.options))
-    scanned.total.merge(plan.opening)
+    scanned = begin(plan, workspace)
     for ordinal, partial in enumerate(_partials(number, path, plan, shards)):
         scanned.merge(plan.partitions[ordinal], partial)
     return conclude_scan(plan, scanned, crew, clock)

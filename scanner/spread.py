@@ -91,11 +91,12 @@ def merge(
     jobs: int | None = None,
     crew: Crew | None = None,
     progress: Callable[[Progress], None] | None = None,
+    work_dir: str | PathLike[str] | None = None,
 ) -> Report:
     """The report of a whole scan from the files of all its shards, in any order.
 
     It is the report that `check` gives, byte for byte but for the run. The sources are opened for their last word, and
-    are not read again.
+    are not read again. ``work_dir`` is as for `check`.
 
     Raises
     ------
@@ -107,5 +108,9 @@ def merge(
     with ExitStack() as stack:
         workers = crew or stack.enter_context(Crew(jobs, Limits()))
         from .shards import WrittenShard, merge_shards
+        from .spill import Workspace
 
-        return merge_shards([stack.enter_context(WrittenShard(os.fspath(file))) for file in files], workers, progress)
+        shards = [stack.enter_context(WrittenShard(os.fspath(file))) for file in files]
+        sources = shards[0].run["sources"]
+        workspace = Workspace(None if work_dir is None else fspath(work_dir), sources=sources)
+        return merge_shards(shards, workers, progress, workspace)

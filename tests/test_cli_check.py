@@ -86,6 +86,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "executor": None,
         "found": None,
         "data_root": None,
+        "work_dir": None,
         "select": (),
         "ignore": (),
         "severities": {},

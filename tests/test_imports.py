@@ -32,7 +32,7 @@ LAYERS = [
         "rebuilt",
     },
     {"values", "config_file"},
-    {"serve"},
+    {"serve", "spill"},
     {"supervisor"},
     {"summary"},
     {"marks", "prints"},

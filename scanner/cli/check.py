@@ -171,6 +171,7 @@ Exit codes:
     help="Keep what is done in FILE, outside of the data sets: the same command goes on there if this one is killed. "
     "Removed when all is done.",
 )
+@params.work_dir_option
 @click.option(
     "--shard",
     metavar="I/N",

@@ -18,6 +18,7 @@ from ..journal import Journal, ResumeError
 from ..progress import progress_bar
 from ..render import ILLUSTRATED, LIVE, RENDERERS, RenderFailed, Style
 from ..report import Coverage, Report, SourceInfo, SourceReport
+from ..spill import Workspace
 from .live import LiveOutputs, Write
 from .names import check_layout, check_names, names_of
 from .outputs import Output, OutputFile, open_outputs
@@ -35,6 +36,7 @@ def run_check(session: Session, targets: Sequence[Target], given: Mapping[str, A
     sources = [target.path for target in targets]
     with ExitStack() as stack:
         written = [path for target in targets for path in read_by(target)]
+        Workspace(given["work_dir"], sources=written)  # one that can't be used is told before anything is read
         outputs, files = open_outputs(given["outputs"], written, stack)
         engine = stack.enter_context(open_engine(given["executor"], crew))
         journal = None if given["resume"] is None else stack.enter_context(Journal(given["resume"], sources))
@@ -174,6 +176,7 @@ class Scans:
                     progress=bar,
                     found=self.live.findings if self.live is not None and self.live.wanted else None,
                     data_root=given["data_root"],
+                    work_dir=given["work_dir"],
                     **self.fields(given),
                 ).reports
         except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from .outputs import Output, OutputFile, parse_outputs, refuse_sources
 from .session import Session
 from .targets import Target
 
-AS_FOUND: Mapping[str, Any] = {"backend": None, "database": None, "layout": None, "data_root": None}
+AS_FOUND: Mapping[str, Any] = {"backend": None, "database": None, "layout": None, "data_root": None, "work_dir": None}
 """Sources are recognised from their bytes."""
 
 

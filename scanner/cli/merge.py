@@ -25,6 +25,7 @@ Exit codes are those of datascan check.
 @click.command(epilog=EXAMPLES, short_help="Put the partial reports of shards together.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, callback=params.paths)
 @params.jobs_option
+@params.work_dir_option
 @params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="Text says nothing of sources that passed, and no progress is shown.")
 @params.colour_option

@@ -25,7 +25,7 @@ def run_merge(session: Session, files: Sequence[str], given: Mapping[str, Any], 
     """Merge, write the reports, and give the exit code."""
     with ExitStack() as stack:
         outputs, opened = open_outputs(given["outputs"], files, stack)
-        report = merge(*files, crew=crew)
+        report = merge(*files, crew=crew, work_dir=given["work_dir"])
         write_reports(report, outputs, opened, given, session, crew)
     return int(report.exit_code)
 

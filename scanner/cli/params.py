@@ -183,3 +183,13 @@ def shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise click.BadParameter(f"{value!r} is no shard; of three there are 1/3, 2/3 and 3/3", ctx, param)
     return int(match[1]), int(match[2])
+
+
+def work_dir_option(command: F) -> F:
+    """``--work-dir``."""
+    return click.option(
+        "--work-dir",
+        metavar="DIR",
+        help="A folder outside of the data sets for temporary files: 24 bytes a record from a million records on.  "
+        "[default: the system's]",
+    )(command)

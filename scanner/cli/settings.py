@@ -21,10 +21,10 @@ from .probe_params import field_of
 OF_A_RUN = ("resume", "shard", "partial", "debug", "help")
 """Options that belong to one run, and have no place in a file."""
 
-OF_ALL = ("jobs", "executor", "timeout", "max_memory", "outputs", "quiet", "no_progress", "color")
+OF_ALL = ("jobs", "executor", "timeout", "max_memory", "work_dir", "outputs", "quiet", "no_progress", "color")
 """Options of ``datascan check`` that are about the run as a whole and not about a source."""
 
-PATHS = ("data_root", "mean_file", "prototxt", "onnx", "torch", "caffe", "weights")
+PATHS = ("data_root", "work_dir", "mean_file", "prototxt", "onnx", "torch", "caffe", "weights")
 """Options whose value is a path: it counts from the file's folder."""
 
 EXPECTATIONS = ("records", "min-records", "max-records", "shape", "dtype", "value-range", "layout", "store")
@@ -328,7 +328,7 @@ TABLES: dict[str, Callable[[], Mapping[str, click.Option]]] = {}
 """Tables of single commands: their options, loaded when they are asked for."""
 
 
-OF_EVERY_COMMAND = ("jobs", "executor", "timeout", "max_memory", "no_progress", "color")
+OF_EVERY_COMMAND = ("jobs", "executor", "timeout", "max_memory", "work_dir", "no_progress", "color")
 NOT_OF_PROBE = ("select", "ignore", "outputs")
 
 

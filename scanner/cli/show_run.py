@@ -108,7 +108,8 @@ def findings_of(samples: SampleBatch, context: Context) -> list[Finding]:
     summary.add(samples)
     for rule in rules:
         if rule.family in ALONE:
-            findings += [finding for finding in rule.finish(summary) if finding.location.index is not None]
+            told = (one for one in rule.finish(summary) if isinstance(one, Finding))
+            findings += [finding for finding in told if finding.location.index is not None]
     return findings
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..finding import Finding, Location, Severity
+from ..finding import Finding, Further, Location, Severity
 from ..layouts.base import Traits
 from ..options import Options
 from ..sample import SampleBatch
@@ -76,8 +76,10 @@ class Rule(ABC):
             severity = None if fault.severe else min(self.severity, Severity.WARNING)
             yield self.finding(fault.message, location, severity, fault.data)
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """Findings of the set as a whole, from what all partitions gave together.
+
+        Those beyond ``--max-findings`` may come as one `Further`, so that they need not be made.
 
         Locations carry the absolute position as ``index``; the key is looked up afterwards where it is ``None``.
         """
@@ -91,5 +93,11 @@ class Rule(ABC):
         data: Mapping[str, Any] | None = None,
     ) -> Finding:
         """A finding of this rule; the user's ``--severity`` wins over both severities."""
-        chosen = self.options.severities.get(self.name, severity or self.severity)
-        return Finding(self.name, chosen, message, location or Location(), data or {})
+        return Finding(self.name, self._chosen(severity), message, location or Location(), data or {})
+
+    def further(self, count: int) -> Further:
+        """So many more findings that are only counted."""
+        return Further(self.name, self._chosen(None), count)
+
+    def _chosen(self, severity: Severity | None) -> Severity:
+        return self.options.severities.get(self.name, severity or self.severity)

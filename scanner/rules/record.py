@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..finding import Finding, Location, Severity
+from ..finding import Finding, Further, Location, Severity
 from ..summary import Summary
 from .base import Rule
 
@@ -101,12 +101,16 @@ class RecordMissingTwin(Rule):
     name = "record-missing-twin"
     severity = Severity.ERROR
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
-        for widow in summary.twins.widows():
-            key = widow.missing_key.decode(errors="backslashreplace")
+        twins = summary.twins.facts()
+        told = 0
+        for widow in twins.widows():
+            key = summary.twins.kinds[widow.missing].key(widow.number).decode(errors="backslashreplace")
+            told += 1
             yield self.finding(
                 f"has no {widow.missing}: {key} is missing",
                 Location(index=widow.position),
                 data={"missing": key, "number": widow.number},
             )
+        yield self.further(twins.widows_count - told)

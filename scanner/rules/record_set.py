@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import repeat
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..finding import Finding, Location, Severity
+from ..finding import Finding, Further, Location, Severity
 from ..summary import Summary
 from ..summary.keys import Gap, NumberSeries
 from .base import Rule
@@ -41,7 +37,7 @@ class RecordKeyGap(Rule):
     severity = Severity.WARNING
     blames_record = False
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         if not self.context.traits.key_numbers:
             return
@@ -51,23 +47,23 @@ class RecordKeyGap(Rule):
         for prefix, series in summary.keys.numberings().items():
             yield from self._gaps(prefix.decode(errors="backslashreplace"), series)
 
-    def _gaps(self, prefix: str, series: NumberSeries) -> Iterator[Finding]:
+    def _gaps(self, prefix: str, series: NumberSeries) -> Iterator[Finding | Further]:
         width = series.widest
         if _chosen(series.holes, series.missing, series.distinct):
             yield self._once(prefix, width, series.gaps[0], series.missing, series.distinct)
             return
         yield from (self._gap(prefix, width, gap) for gap in series.gaps)
-        if series.holes > len(series.gaps):
-            yield from repeat(self.finding("numbers are missing"), series.holes - len(series.gaps))
+        yield self.further(series.holes - len(series.gaps))
 
-    def _twin_gaps(self, summary: Summary) -> Iterator[Finding]:
-        gaps = list(summary.twins.gaps())
+    def _twin_gaps(self, summary: Summary) -> Iterator[Finding | Further]:
+        facts = summary.twins.facts()
         width = max(kind.width for kind in summary.twins.kinds.values())
-        missing = sum(gap.missing for gap in gaps)
-        if _chosen(len(gaps), missing, summary.twins.count()):
-            yield self._once("", width, gaps[0], missing, summary.twins.count())
+        if _chosen(facts.holes, facts.missing, facts.count):
+            yield self._once("", width, facts.gaps[0], facts.missing, facts.count)
             return
-        yield from (self._gap("", width, gap) for gap in gaps)
+        kept = facts.gaps[: self.options.most_told]
+        yield from (self._gap("", width, gap) for gap in kept)
+        yield self.further(facts.holes - len(kept))
 
     def _gap(self, prefix: str, width: int, gap: Gap) -> Finding:
         first = f"{prefix}{gap.first:0{width}}"
@@ -110,7 +106,7 @@ class RecordKeyOrder(Rule):
     name = "record-key-order"
     severity = Severity.WARNING
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         leading = summary.keys.leading
         if self.context.traits.key_numbers and summary.keys.disordered:
@@ -139,16 +135,15 @@ class RecordDuplicate(Rule):
     name = "record-duplicate"
     severity = Severity.WARNING
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
-        later, first = summary.contents.copies()
-        same = ~conflicts(summary, later, first)
+        copies = summary.copies().same
         # an HDF5 row is counted within its table, and the two records may stand in different ones
         named = "row {} of all rows read" if self.context.store == "hdf5" else "record {}"
-        for position, original in zip(later[same].tolist(), first[same].tolist(), strict=True):
-            yield self.finding(
-                f"same contents as {named.format(original)}", Location(index=position), data={"first": original}
-            )
+        for copy in copies:
+            message = f"same contents as {named.format(copy.first)}"
+            yield self.finding(message, Location(index=copy.position), data={"first": copy.first})
+        yield self.further(copies.count - copies.kept)
 
 
 class RecordLabelConflict(Rule):
@@ -168,23 +163,13 @@ class RecordLabelConflict(Rule):
     name = "record-label-conflict"
     severity = Severity.WARNING
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
-        later, first = summary.contents.copies()
-        differ = conflicts(summary, later, first)
-        later, first = later[differ], first[differ]
-        labels, originals = summary.labels.labels_at(later.tolist()), summary.labels.labels_at(first.tolist())
-        for position, original, label, other in zip(later.tolist(), first.tolist(), labels, originals, strict=True):
+        copies = summary.copies().conflicting
+        for copy in copies:
             yield self.finding(
-                f"label {label}, but the same contents have label {other} in record {original}",
-                Location(index=position),
-                data={"first": original, "label": label, "first_label": other},
+                f"label {copy.label}, but the same contents have label {copy.first_label} in record {copy.first}",
+                Location(index=copy.position),
+                data={"first": copy.first, "label": copy.label, "first_label": copy.first_label},
             )
-
-
-def conflicts(summary: Summary, later: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which copies have another label than the first record with their contents; one without a label has none."""
-    labels, originals = summary.labels.labels_at(later.tolist()), summary.labels.labels_at(first.tolist())
-    return np.array(
-        [None not in (one, other) and one != other for one, other in zip(labels, originals, strict=True)], np.bool_
-    )
+        yield self.further(copies.count - copies.kept)

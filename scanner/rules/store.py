@@ -122,7 +122,7 @@ class StoreCountMismatch(StoreRule):
     def finish(self, summary: Summary) -> Iterator[Finding]:
         """See `Rule.finish`."""
         twins = summary.twins
-        read = twins.count() if twins.kinds else summary.samples
+        read = twins.facts().count if twins.kinds else summary.samples
         for position, claimed in twins.claims:
             if claimed != read:
                 yield self.finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..options import Options
 from ..sample import SampleBatch
+from ..spill import Sorter, Workspace
 from .hashes import Hashes, content_hashes
 
 Positions = NDArray[np.int64]
@@ -34,23 +36,28 @@ class Chunk:
         """The chunk with its positions moved."""
         return Chunk(self.hashes, self.first + offset, None if self.positions is None else self.positions + offset)
 
-    def positions_of(self, rows: NDArray[np.bool_]) -> Positions:
-        """Positions of the rows picked by a mask."""
-        return np.flatnonzero(rows) + self.first if self.positions is None else self.positions[rows]
+    def rows(self) -> NDArray[np.uint64]:
+        """Hash and position of each record: ``(n, 3)``."""
+        rows = np.empty((len(self.hashes), 3), np.uint64)
+        rows[:, :2] = self.hashes
+        rows[:, 2] = (
+            np.arange(self.first, self.first + len(rows), dtype=np.uint64) if self.positions is None else self.positions
+        )
+        return rows
 
 
 class ContentSummary:
-    """A 128-bit hash of each record's contents: 16 bytes a record, in arrays.
+    """A 128-bit hash of each record's contents: 16 bytes a record in a partial report, 24 in that of the whole.
 
     Empty contents are left out: they are a fault of their own.
     """
 
     def __init__(self, options: Options) -> None:
         self.chunks: list[Chunk] = []
-        self._copies: tuple[Positions, Positions] | None = None
+        self.sorter: Sorter | None = None
 
     def __len__(self) -> int:
-        return sum(len(chunk.hashes) for chunk in self.chunks)
+        return sum(len(chunk.hashes) for chunk in self.chunks) + (0 if self.sorter is None else len(self.sorter))
 
     def add(self, samples: SampleBatch) -> None:
         """See `SummaryPart.add`."""
@@ -62,55 +69,45 @@ class ContentSummary:
             contents, rows = contents.take(filled), rows[filled]
         if len(contents):
             self.chunks.append(Chunk.of(content_hashes(contents), samples.batch.positions[rows]))
-            self._copies = None
 
     def merge(self, later: ContentSummary, offset: int) -> None:
         """See `SummaryPart.merge`."""
         self.chunks += [chunk.shifted(offset) for chunk in later.chunks]
-        self._copies = None
+        if self.sorter is not None:
+            self._sort_into(self.sorter)
+
+    def spill_to(self, workspace: Workspace) -> None:
+        """See `SummaryPart.spill_to`."""
+        self.sorter = Sorter(3, workspace)
+
+    def _sort_into(self, sorter: Sorter) -> None:
+        for chunk in self.chunks:
+            sorter.add(chunk.rows())
+        self.chunks.clear()
 
     def statistics(self) -> dict[str, Any]:
         """Nothing: equal contents are findings."""
         return {}
 
-    def copies(self) -> tuple[Positions, Positions]:
-        """Records whose contents stood in the store before, ascending, and for each the first one with them.
+    def pairs(self) -> Iterator[NDArray[np.uint64]]:
+        """Records whose contents stood in the store before, in no order: ``(n, 2)``, the first one with them before it.
 
-        Needs room for 8 more bytes a record while it looks for the hashes that occur twice.
+        Raises
+        ------
+        SpillError
+            There was no room for the hashes.
         """
-        if self._copies is None:
-            self._copies = self._find_copies()
-        return self._copies
-
-    def _find_copies(self) -> tuple[Positions, Positions]:
-        none = np.empty(0, np.int64)
-        if not self.chunks:
-            return none, none
-        low = np.concatenate([chunk.hashes[:, 0] for chunk in self.chunks])
-        low.sort()
-        repeated = np.unique(low[1:][low[1:] == low[:-1]])
-        del low
-        if len(repeated) == 0:
-            return none, none
-        picks = [_is_in(chunk.hashes[:, 0], repeated) for chunk in self.chunks]
-        hashes = np.concatenate([chunk.hashes[pick] for chunk, pick in zip(self.chunks, picks, strict=True)])
-        positions = np.concatenate([chunk.positions_of(pick) for chunk, pick in zip(self.chunks, picks, strict=True)])
-        return _later_and_first(hashes, positions)
-
-
-def _is_in(values: NDArray[np.uint64], chosen: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which values are among the chosen ones, which are sorted."""
-    places = np.minimum(np.searchsorted(chosen, values), len(chosen) - 1)
-    found: NDArray[np.bool_] = chosen[places] == values
-    return found
-
-
-def _later_and_first(hashes: Hashes, positions: Positions) -> tuple[Positions, Positions]:
-    """Positions whose hash stood at an earlier one, ascending, and the earliest for each."""
-    order = np.lexsort((positions, hashes[:, 1], hashes[:, 0]))
-    hashes, positions = hashes[order], positions[order]
-    starts = np.r_[True, (hashes[1:] != hashes[:-1]).any(axis=1)]
-    first = positions[np.maximum.accumulate(np.where(starts, np.arange(len(positions)), 0))]
-    later, first = positions[~starts], first[~starts]
-    order = np.argsort(later)
-    return later[order], first[order]
+        if self.sorter is None:
+            self.sorter = Sorter(3, Workspace())
+        self._sort_into(self.sorter)
+        last: NDArray[np.uint64] | None = None  # a hash and the first position with it
+        for rows in self.sorter.blocks():
+            if last is not None:
+                rows = np.concatenate([last[None], rows])
+            begins = np.ones(len(rows), np.bool_)
+            begins[1:] = (rows[1:, 0] != rows[:-1, 0]) | (rows[1:, 1] != rows[:-1, 1])
+            group = np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))
+            last = rows[group[-1]]
+            if not begins.all():
+                positions = rows[:, 2]
+                yield np.stack([positions[group[~begins]], positions[~begins]], axis=1)

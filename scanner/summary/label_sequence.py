@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..spill import SpillError, SpillFile, Workspace
+
+NO_LABEL = int(np.iinfo(np.int64).min)
+"""Stands for no class among labels of 64 bits."""
 
 CHUNK = 1 << 14
 """Neighbouring chunks are joined up to this length, so that small batches do not leave many small arrays."""
@@ -31,11 +36,15 @@ class _Chunk:
     def none(self) -> int:
         return int(np.iinfo(self.labels.dtype).min)
 
+    @property
+    def nbytes(self) -> int:
+        return self.labels.nbytes + (0 if self.offsets is None else self.offsets.nbytes)
+
     def known(self) -> NDArray[np.bool_]:
         known: NDArray[np.bool_] = self.labels != self.none
         return known
 
-    def at(self, positions: NDArray[np.int64]) -> list[int | None]:
+    def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         places = positions - self.first
         if self.offsets is not None:
             found = np.minimum(np.searchsorted(self.offsets, places), len(self.offsets) - 1)
@@ -43,11 +52,8 @@ class _Chunk:
             places = found
         else:
             inside = places < len(self.labels)
-        labels = self.labels[np.where(inside, places, 0)].tolist()
-        none = self.none
-        return [
-            label if there and label != none else None for label, there in zip(labels, inside.tolist(), strict=True)
-        ]
+        labels = self.labels[np.where(inside, places, 0)]
+        return np.where(inside & (labels != self.none), labels.astype(np.int64), NO_LABEL)
 
     def position(self, label: int) -> int | None:
         places = np.flatnonzero(self.labels == label)
@@ -55,12 +61,43 @@ class _Chunk:
             return None
         return self.first + int(places[0] if self.offsets is None else self.offsets[places[0]])
 
+    def widened(self, dtype: np.dtype[Any]) -> _Chunk:
+        """The same labels in a larger type."""
+        if self.labels.dtype == dtype:
+            return self
+        labels = self.labels.astype(dtype)
+        labels[~self.known()] = np.iinfo(dtype).min
+        return replace(self, labels=labels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Where a `_Chunk` lies in a file: its labels, and behind them its offsets if it has any."""
+
+    first: int
+    start: int
+    count: int
+    dtype: str
+    with_offsets: bool
+
+    def load(self, file: SpillFile) -> _Chunk:
+        labels = np.empty(self.count, self.dtype)
+        file.read(self.start, labels)
+        offsets = np.empty(self.count, np.int64) if self.with_offsets else None
+        if offsets is not None:
+            file.read(self.start + labels.nbytes, offsets)
+        return _Chunk(self.first, labels, offsets)
+
 
 class LabelSequence:
-    """The integer label of each position, ``None`` where there is no class."""
+    """The integer label of each position, where there is a class. What was spilled comes before what is in memory."""
 
     def __init__(self) -> None:
         self._chunks: list[_Chunk] = []
+        self._stored: list[_Stored] = []
+        self._file: SpillFile | None = None
+        self._failure: SpillError | None = None
+        self.nbytes = 0
 
     def add(self, positions: NDArray[np.int64], labels: NDArray[np.int64], known: NDArray[np.bool_] | None) -> None:
         """Append labels at ascending positions behind those already here; ``known`` is ``None`` if all are."""
@@ -84,47 +121,100 @@ class LabelSequence:
             self._append(_Chunk(first, compact, positions - first))
 
     def _append(self, chunk: _Chunk) -> None:
+        if self._failure is not None:
+            return
         if self._chunks:
             last = self._chunks[-1]
             if (
                 last.offsets is None
                 and chunk.offsets is None
-                and last.labels.dtype == chunk.labels.dtype
                 and last.first + len(last.labels) == chunk.first
                 and len(last.labels) + len(chunk.labels) <= CHUNK
             ):
-                self._chunks[-1] = replace(last, labels=np.concatenate([last.labels, chunk.labels]))
+                dtype = max(last.labels.dtype, chunk.labels.dtype, key=lambda kind: kind.itemsize)
+                labels = np.concatenate([last.widened(dtype).labels, chunk.widened(dtype).labels])
+                self.nbytes += labels.nbytes - last.nbytes
+                self._chunks[-1] = replace(last, labels=labels)
                 return
         self._chunks.append(chunk)
+        self.nbytes += chunk.nbytes
 
     def merge(self, later: LabelSequence, offset: int) -> None:
         """Take in the labels of what follows in store order; their positions move by ``offset``."""
         for chunk in later._chunks:
             self._append(replace(chunk, first=chunk.first + offset))
 
+    def spill(self, workspace: Workspace) -> None:
+        """Move what is in memory to disk. A disk that is full is told by whoever asks for the labels."""
+        try:
+            if self._file is None and self._chunks:
+                self._file = workspace.open()
+            for chunk in self._chunks:
+                assert self._file is not None
+                start = self._file.append(chunk.labels)
+                if chunk.offsets is not None:
+                    self._file.append(chunk.offsets)
+                dtype, with_offsets = chunk.labels.dtype.str, chunk.offsets is not None
+                self._stored.append(_Stored(chunk.first, start, len(chunk.labels), dtype, with_offsets))
+        except SpillError as exc:
+            self.clear()
+            self._failure = exc
+        self._chunks.clear()
+        self.nbytes = 0
+
     def clear(self) -> None:
         """Forget everything."""
         self._chunks.clear()
+        self._stored.clear()
+        self._file = None
+        self.nbytes = 0
 
-    def at(self, positions: Sequence[int]) -> list[int | None]:
-        """The labels at some positions, ``None`` where there is none."""
-        wanted = np.asarray(positions, np.int64)
-        labels: list[int | None] = [None] * len(wanted)
-        starts = np.array([chunk.first for chunk in self._chunks], np.int64)
-        chunk_of = np.searchsorted(starts, wanted, "right") - 1
-        for number in np.unique(chunk_of[chunk_of >= 0]).tolist():
-            places = np.flatnonzero(chunk_of == number)
-            for place, label in zip(places.tolist(), self._chunks[number].at(wanted[places]), strict=True):
-                labels[place] = label
+    def chunks(self) -> Iterator[_Chunk]:
+        """The labels piece by piece, in order.
+
+        Raises
+        ------
+        SpillError
+            There was no room for them.
+        """
+        if self._failure is not None:
+            raise self._failure
+        for stored in self._stored:
+            assert self._file is not None
+            yield stored.load(self._file)
+        yield from self._chunks
+
+    def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The labels at some ascending positions, `NO_LABEL` where there is none.
+
+        Raises
+        ------
+        SpillError
+            There was no room for them.
+        """
+        if self._failure is not None:
+            raise self._failure
+        labels = np.full(len(positions), NO_LABEL, np.int64)
+        starts = np.array([one.first for one in self._stored] + [one.first for one in self._chunks], np.int64)
+        cuts = np.searchsorted(positions, starts)
+        for number in np.flatnonzero(np.diff(cuts, append=len(positions))).tolist():
+            stop = cuts[number + 1] if number + 1 < len(cuts) else len(positions)
+            labels[cuts[number] : stop] = self._chunk(number).at(positions[cuts[number] : stop])
         return labels
+
+    def _chunk(self, number: int) -> _Chunk:
+        if number >= len(self._stored):
+            return self._chunks[number - len(self._stored)]
+        assert self._file is not None
+        return self._stored[number].load(self._file)
 
     def first_position(self, label: int) -> int | None:
         """Where a label occurs first."""
-        return next((p for chunk in self._chunks if (p := chunk.position(label)) is not None), None)
+        return next((p for chunk in self.chunks() if (p := chunk.position(label)) is not None), None)
 
     def known(self) -> Iterator[NDArray[np.signedinteger[Any]]]:
         """The labels in order, piece by piece, without the records that have no class."""
-        for chunk in self._chunks:
+        for chunk in self.chunks():
             labels = chunk.labels[chunk.known()]
             if len(labels):
                 yield labels

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from ...backends.base import RowBatch
 from ..options import Options
 from ..sample import LabelBlock, SampleBatch
+from ..spill import Workspace
 from .label_columns import LabelColumn, RowColumn, ScalarColumn
 from .label_counts import LabelCounts
 from .positions import PositionLog
 
 LISTED = 1000
 """Most labels that the statistics list."""
+
+LABEL_SHARE = 4
+"""Labels may take this part of what the hashes of contents may: they are shorter by as much, or more."""
 
 
 class LabelSummary:
@@ -43,6 +47,7 @@ class LabelSummary:
         self.faulted = False
         self.boxes = self.texts = 0
         self.box_counts = LabelCounts()
+        self._workspace: Workspace | None = None
 
     # ---- gathering ----
 
@@ -90,6 +95,18 @@ class LabelSummary:
             self._missing(name).merge(log, offset)
         for (name, width), column in later._columns.items():
             self._column(name, width, column.shape).merge(column, offset)
+        self._spill()
+
+    def spill_to(self, workspace: Workspace) -> None:
+        """See `SummaryPart.spill_to`."""
+        self._workspace = workspace
+
+    def _spill(self) -> None:
+        """Move the labels in store order to disk, when those of all columns together pass their share."""
+        sequences = [column.sequence for column in self._columns.values()]
+        if self._workspace and sum(one.nbytes for one in sequences) > self._workspace.limit_bytes // LABEL_SHARE:
+            for sequence in sequences:
+                sequence.spill(self._workspace)
 
     # ---- asking ----
 
@@ -107,11 +124,6 @@ class LabelSummary:
     def first_class_column(self) -> LabelColumn | None:
         """The column that the statistics and duplicates with different labels are about."""
         return next(self.class_columns, None)
-
-    def labels_at(self, positions: Sequence[int]) -> list[int | None]:
-        """The classes of some records, by the first column of classes; ``None`` where a record has none."""
-        column = self.first_class_column
-        return [None] * len(positions) if column is None else column.sequence.at(positions)
 
     def records_of(self, name: str) -> int:
         """How many samples have a label in a column."""

@@ -6,8 +6,10 @@ from typing import Any
 
 from ..options import Options
 from ..sample import SampleBatch
+from ..spill import Workspace
 from .base import SummaryPart
 from .contents import ContentSummary
+from .copies import Copies, find_copies
 from .keys import KeySummary
 from .kinds import KindSummary
 from .labels import LabelSummary
@@ -25,6 +27,7 @@ class Summary:
     """
 
     def __init__(self, options: Options) -> None:
+        self.cap = options.most_told
         self.records = 0
         self.samples = 0
         self.damages = 0
@@ -36,6 +39,29 @@ class Summary:
         self.twins = TwinSummary(options)
         self.kinds = KindSummary(options)
         self.probe = ProbeSummary(options)
+        self._workspace: Workspace | None = None
+        self._copies: Copies | None = None
+
+    def spill_to(self, workspace: Workspace) -> None:
+        """From now on let what grows with the records go to disk, when it takes too much memory."""
+        self._workspace = workspace
+        self.labels.spill_to(workspace)
+        self.contents.spill_to(workspace)
+        self.twins.spill_to(workspace)
+
+    def copies(self) -> Copies:
+        """Records whose contents stood in the store before; asked when the summary is whole.
+
+        Raises
+        ------
+        SpillError
+            There was no room to find them.
+        """
+        if self._copies is None:
+            column = self.labels.first_class_column
+            sequence = None if column is None else column.sequence
+            self._copies = find_copies(self.contents, sequence, self._workspace or Workspace(), self.cap)
+        return self._copies
 
     @property
     def parts(self) -> tuple[SummaryPart, ...]:

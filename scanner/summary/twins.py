@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..options import Options
 from ..sample import SampleBatch
-from .keys import Gap
-from .runs import Runs, difference, union
+from ..spill import Sorter, Workspace
+from .runs import Ints, Runs
+from .segments import EVENT, Segments, add_runs, sweep
+from .widows import TwinFacts
+
+KEPT_RUNS = 1 << 12
+"""Runs of a kind that wait in the report of the whole, before they are given to the sorter."""
 
 
 @dataclass(slots=True)
@@ -38,23 +42,15 @@ class Kind:
         return self.before + b"%0*d" % (self.width, number) + self.after
 
 
-@dataclass(frozen=True, slots=True)
-class Widow:
-    """A number that one kind has and another has not. ``position`` is the record that is there."""
-
-    number: int
-    position: int
-    present: str
-    missing: str
-    missing_key: bytes
-
-
 class TwinSummary:
     """Numbers of each kind of record, and the claims of reserved keys: ``(position, claimed)``."""
 
     def __init__(self, options: Options) -> None:
+        self.cap = options.most_told
         self.kinds: dict[str, Kind] = {}
         self.claims: list[tuple[int, int]] = []
+        self.sorter: Sorter | None = None
+        self._facts: TwinFacts | None = None
 
     def add(self, samples: SampleBatch) -> None:
         """See `SummaryPart.add`."""
@@ -72,43 +68,45 @@ class TwinSummary:
         for name, kind in later.kinds.items():
             mine = self.kinds.setdefault(name, Kind(kind.before, kind.width, kind.after))
             mine.runs.merge(kind.runs, offset)
+            if self.sorter is not None and len(mine.runs.table) > KEPT_RUNS:
+                add_runs(self.sorter, list(self.kinds).index(name), mine.runs.cut_off())
         self.claims += [(position + offset, claimed) for position, claimed in later.claims]
+
+    def spill_to(self, workspace: Workspace) -> None:
+        """See `SummaryPart.spill_to`."""
+        self.sorter = Sorter(EVENT, workspace)
 
     def statistics(self) -> dict[str, Any]:
         """Nothing: what does not fit is a finding."""
         return {}
 
-    def numbers(self) -> NDArray[np.int64]:
-        """Intervals of the numbers that any kind has."""
-        return union([kind.runs.sorted_numbers() for kind in self.kinds.values()])
+    def facts(self) -> TwinFacts:
+        """Holes in the numbers, and numbers that some kind has and another has not; asked when all is there.
 
-    def count(self) -> int:
-        """How many different numbers there are."""
-        return int(np.diff(self.numbers(), axis=1).sum())
+        Raises
+        ------
+        SpillError
+            There was no room for the numbers.
+        """
+        if self._facts is None:
+            facts = TwinFacts(list(self.kinds), self.cap)
+            for segments in self._segments():
+                facts.add(segments)
+            self._facts = facts
+        return self._facts
 
-    def gaps(self) -> Iterator[Gap]:
-        """Holes in the numbers, ascending; the record after each is of the first kind that has it."""
-        intervals = self.numbers()
-        for before, after in zip(intervals[:-1, 1].tolist(), intervals[1:, 0].tolist(), strict=True):
-            places = [kind.runs.positions_of(np.array([after])) for kind in self.kinds.values() if after in kind.runs]
-            yield Gap(int(places[0][0]), before, after - before)
+    def numbers(self) -> Ints:
+        """Intervals ``(n, 2)`` of the numbers that any kind has, ascending; neighbours may touch. See `facts`."""
+        kept = [np.empty((0, 2), np.int64)]
+        for segments in self._segments():
+            there = np.logical_or.reduce(segments.covered, axis=1)
+            kept.append(np.stack([segments.starts[there], segments.stops[there]], axis=1))
+        return np.concatenate(kept)
 
-    def widows(self) -> Iterator[Widow]:
-        """Numbers that some kind has not, by number; the record named is of the first kind that has it."""
-        intervals = {name: kind.runs.sorted_numbers() for name, kind in self.kinds.items()}
-        everything = union(list(intervals.values()))
-        found: list[Widow] = []
-        for missing, kind in self.kinds.items():
-            lacking = difference(everything, intervals[missing])
-            for present, other in self.kinds.items():
-                here = difference(lacking, difference(lacking, intervals[present]))
-                lacking = difference(lacking, here)
-                numbers = np.concatenate(
-                    [np.arange(*interval) for interval in here.tolist()] or [np.empty(0, np.int64)]
-                )
-                places = other.runs.positions_of(numbers)
-                found += [
-                    Widow(number, position, present, missing, kind.key(number))
-                    for number, position in zip(numbers.tolist(), places.tolist(), strict=True)
-                ]
-        yield from sorted(found, key=lambda widow: (widow.position, widow.missing))
+    def _segments(self) -> Iterator[Segments]:
+        if self.sorter is None:
+            self.sorter = Sorter(EVENT, Workspace())
+        for number, kind in enumerate(self.kinds.values()):
+            add_runs(self.sorter, number, kind.runs.table)
+            kind.runs = Runs()
+        return sweep(self.sorter, len(self.kinds))

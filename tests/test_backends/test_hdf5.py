@@ -18,8 +18,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.hdf5_reading import Rows, at, flip, read_rows, written
 
-from datascan.backends.base import BATCH_RECORDS, Column, Damage, Extent, Partition, RowBatch, Store, Table
+from datascan.backends.base import (
+    BATCH_RECORDS,
+    PARTITION_BYTES,
+    Column,
+    Damage,
+    Extent,
+    Partition,
+    RowBatch,
+    Store,
+    Table,
+)
 from datascan.backends.columns import BytesColumn
+from datascan.backends.hdf5_plan import ROW_WEIGHT
 from datascan.backends.hdf5_store import Hdf5Store
 from datascan.scanner.testing.store_contract import shrink, untouched
 
@@ -239,9 +250,10 @@ def test_millions_of_short_rows_come_in_few_batches(tmp_path: Path) -> None:
     with written(tmp_path / "m.h5") as file:
         file["x"] = np.arange(2_000_000, dtype=np.int32)
     with Hdf5Store(tmp_path / "m.h5") as store:
-        (partition,) = store.partitions()
-        parts = list(store.read(partition))
-    assert len(parts) == -(-2_000_000 // BATCH_RECORDS) + 1
+        partitions = store.partitions()
+        parts = [part for partition in partitions for part in store.read(partition)]
+    assert len(partitions) == -(-2_000_000 * ROW_WEIGHT // PARTITION_BYTES)
+    assert len(parts) == -(-2_000_000 // BATCH_RECORDS) + len(partitions)
     assert sum(len(part) for part in parts if isinstance(part, RowBatch)) == 2_000_000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from datascan.backends.base import RecordBatch, RowBatch, Table
 from datascan.backends.columns import BytesColumn
-from datascan.scanner.finding import Finding, Severity
+from datascan.scanner.finding import Finding, Further, Severity
 from datascan.scanner.layouts.base import Traits
 from datascan.scanner.options import Options
 from datascan.scanner.rules.base import Context, Rule
@@ -156,8 +157,16 @@ def findings(
         found += rule.check(samples)
         summary.add(samples)
     summary = pickle.loads(pickle.dumps(summary))
-    found += rule.finish(summary)
-    return found
+    return [*found, *told(rule.finish(summary))]
+
+
+def told(findings: Iterable[Finding | Further]) -> list[Finding]:
+    """Findings one by one; those that are only counted say no more than that they are there."""
+    return [
+        finding
+        for one in findings
+        for finding in ([one] if isinstance(one, Finding) else repeat(Finding(one.rule, one.severity, ""), one.count))
+    ]
 
 
 def short(finding: Finding) -> Found:

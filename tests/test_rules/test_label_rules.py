@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.test_rules.samples import CAFFE, findings, records, rows, run_rule, severities, split
+from tests.test_rules.samples import CAFFE, findings, records, rows, run_rule, severities, split, told
 
 from datascan.backends.columns import BytesColumn
 from datascan.scanner.finding import Finding, Severity
@@ -576,5 +576,5 @@ def _in_partitions(rule_class: type[Rule], labels: NDArray[Any], batch: int, par
             summary.add(samples)
             found += [finding.shifted(start) for finding in rule.check(samples)]
         total.merge(pickle.loads(pickle.dumps(summary)), start)
-    found += rule.finish(total)
+    found += told(rule.finish(total))
     return [replace(finding, location=replace(finding.location, key=None)) for finding in found]

@@ -3,12 +3,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.test_rules.samples import records
 
 from datascan.scanner.options import Options
+from datascan.scanner.spill import Workspace
 from datascan.scanner.summary import ContentSummary
+from datascan.scanner.summary.copies import find_copies
 
 
 def summary_of(contents: Sequence[bytes], positions: Sequence[int] | None = None) -> ContentSummary:
@@ -18,20 +21,27 @@ def summary_of(contents: Sequence[bytes], positions: Sequence[int] | None = None
 
 
 def copies(summary: ContentSummary) -> list[tuple[int, int]]:
-    later, first = summary.copies()
-    return list(zip(later.tolist(), first.tolist(), strict=True))
+    """Later copies in store order, each with the first record that has its contents."""
+    found = find_copies(summary, None, Workspace(), 1000).same
+    assert found.count == found.kept
+    return [(copy.position, copy.first) for copy in found]
 
 
+@pytest.mark.parametrize("limit_bytes", [None, 64])
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from([b"", b"a", b"b", b"ab", b"\0", b"c" * 300]), max_size=30), st.integers(0, 30))
-def test_each_later_copy_is_found_with_the_first_one(contents: list[bytes], cut: int) -> None:
+def test_each_later_copy_is_found_with_the_first_one(limit_bytes: int | None, contents: list[bytes], cut: int) -> None:
     cut = min(cut, len(contents))
     expected = [
         (row, contents.index(content)) for row, content in enumerate(contents) if content and content in contents[:row]
     ]
     assert copies(summary_of(contents)) == expected
     parts = summary_of(contents[:cut]), summary_of(contents[cut:])
-    parts[0].merge(parts[1], cut)
-    assert copies(parts[0]) == expected
+    whole = ContentSummary(Options())
+    whole.spill_to(Workspace(limit_bytes=limit_bytes))
+    whole.merge(parts[0], 0)
+    whole.merge(parts[1], cut)
+    assert copies(whole) == expected
 
 
 def test_positions_with_holes_are_kept() -> None:

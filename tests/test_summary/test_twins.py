@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.test_rules.samples import records
 
 from datascan.scanner.options import Options
 from datascan.scanner.sample import SampleBatch, TwinBlock
+from datascan.scanner.spill import Workspace
 from datascan.scanner.summary import TwinSummary
 from datascan.scanner.summary.keys import Gap
-from datascan.scanner.summary.runs import Runs, difference, union
-
-NUMBERS = st.lists(st.integers(0, 12), max_size=12)
+from datascan.scanner.summary.runs import LENGTH, NUMBER, POSITION, STRIDE, Runs
 
 
 def runs_of(numbers: Sequence[int], positions: Sequence[int], cut: int = 0) -> Runs:
@@ -25,35 +25,21 @@ def runs_of(numbers: Sequence[int], positions: Sequence[int], cut: int = 0) -> R
     return runs
 
 
-def spelled(intervals: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> list[int]:
-    return [number for start, stop in intervals.tolist() for number in range(start, stop)]
-
-
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 3)), max_size=14), st.integers(0, 14))
-def test_runs_remember_every_number_and_a_position_of_it(steps: list[tuple[int, int]], cut: int) -> None:
+def test_runs_remember_every_number_and_its_position(steps: list[tuple[int, int]], cut: int) -> None:
     numbers = [number for number, _ in steps]
     positions = np.cumsum([step for _, step in steps]).tolist()
     runs = runs_of(numbers, positions, min(cut, len(steps)))
     assert len(runs) == len(numbers)
-    assert spelled(runs.sorted_numbers()) == sorted(set(numbers))
-    asked = sorted(set(numbers))
-    found = runs.positions_of(np.array(asked, np.int64)).tolist()
-    assert all(
-        (number, position) in zip(numbers, positions, strict=True)
-        for number, position in zip(asked, found, strict=True)
-    )
-    assert [number in runs for number in range(13)] == [number in numbers for number in range(13)]
+    assert [
+        (run[NUMBER] + step, run[POSITION] + step * run[STRIDE])
+        for run in runs.table.tolist()
+        for step in range(run[LENGTH])
+    ] == list(zip(numbers, positions, strict=True))
 
 
 def test_numbers_without_holes_make_one_run() -> None:
     assert len(runs_of(range(100, 200), range(0, 300, 3), 50).table) == 1
-
-
-@given(NUMBERS, NUMBERS)
-def test_intervals_are_united_and_subtracted_as_sets_are(one: list[int], two: list[int]) -> None:
-    first, second = (runs_of(numbers, range(len(numbers))).sorted_numbers() for numbers in (one, two))
-    assert spelled(union([first, second])) == sorted({*one, *two})
-    assert spelled(difference(first, second)) == sorted({*one} - {*two})
 
 
 def batch(kinds: Mapping[str, Sequence[int]]) -> SampleBatch:
@@ -65,27 +51,71 @@ def batch(kinds: Mapping[str, Sequence[int]]) -> SampleBatch:
     return records(row, keys=keys, twins=blocks)
 
 
-def summary_of(kinds: Mapping[str, Sequence[int]]) -> TwinSummary:
-    summary = TwinSummary(Options())
+def summary_of(kinds: Mapping[str, Sequence[int]], cap: int = 1000) -> TwinSummary:
+    summary = TwinSummary(Options(max_findings=cap))
     summary.add(batch(kinds))
     return summary
 
 
+def widows_of(summary: TwinSummary) -> list[tuple[int, bytes, str]]:
+    """Where a record stands alone, the key that is missing, and its kind."""
+    return [
+        (widow.position, summary.kinds[widow.missing].key(widow.number), widow.missing)
+        for widow in summary.facts().widows()
+    ]
+
+
 def test_halves_that_stand_alone_are_named_with_the_key_that_is_missing() -> None:
     summary = summary_of({"image": [1, 2, 3, 5], "label": [1, 3, 4, 5]})
-    found = [(widow.position, widow.missing_key, widow.missing) for widow in summary.widows()]
-    assert found == [(1, b"label-000000002", "label"), (6, b"image-000000004", "image")]
-    assert summary.count() == 5
+    assert widows_of(summary) == [(1, b"label-000000002", "label"), (6, b"image-000000004", "image")]
+    assert summary.facts().count == 5
 
 
 def test_a_number_that_two_of_three_kinds_have_is_named_once() -> None:
     summary = summary_of({"image_hr": [1, 2], "image_lr": [1], "label": [1, 2]})
-    assert [(widow.position, widow.missing_key) for widow in summary.widows()] == [(1, b"image_lr-000000002")]
+    assert widows_of(summary) == [(1, b"image_lr-000000002", "image_lr")]
 
 
 def test_holes_are_numbers_that_no_kind_has() -> None:
-    summary = summary_of({"image": [1, 2, 5, 9], "label": [1, 3, 5, 9]})
-    assert list(summary.gaps()) == [Gap(2, 4, 1), Gap(3, 6, 3)]
+    facts = summary_of({"image": [1, 2, 5, 9], "label": [1, 3, 5, 9]}).facts()
+    assert facts.gaps == [Gap(2, 4, 1), Gap(3, 6, 3)]
+    assert (facts.holes, facts.missing) == (2, 4)
+
+
+NUMBERS = st.lists(st.integers(0, 25), max_size=25, unique=True)
+
+
+@settings(deadline=None)
+@given(st.lists(NUMBERS, min_size=1, max_size=3), st.integers(0, 25), st.integers(0, 6), st.booleans())
+def test_holes_and_widows_are_those_of_the_sets_of_numbers(
+    drawn: list[list[int]], cut: int, cap: int, spilled: bool
+) -> None:
+    kinds = {f"k{number}": numbers for number, numbers in enumerate(drawn) if numbers}
+    table = [(kind, number) for kind, numbers in kinds.items() for number in numbers]
+    first = {kind: [number for one, number in table[:cut] if one == kind] for kind in kinds}
+    second = {kind: [number for one, number in table[cut:] if one == kind] for kind in kinds}
+    whole = TwinSummary(Options(max_findings=cap))
+    whole.spill_to(Workspace(limit_bytes=96 if spilled else None))
+    whole.merge(summary_of(first, cap), 0)
+    whole.merge(summary_of(second, cap), len(table[:cut]))
+    facts = whole.facts()
+
+    present = sorted({number for _, number in table})
+    holes = [(low + 1, high - low - 1, high) for low, high in pairwise(present) if high - low > 1]
+    found = [(gap.first, gap.missing) for gap in facts.gaps]
+    assert found == [hole[:2] for hole in holes[: max(cap, 1)]]
+    behind = [hole[2] for hole in holes]
+    for gap, number in zip(facts.gaps, behind, strict=False):
+        assert gap.position == next(place for place, one in enumerate(table) if one[1] == number)
+    assert (facts.count, facts.holes) == (len(present), len(holes))
+    widows = sorted(
+        (next(place for place, (one, has) in enumerate(table) if has == number), kind, number)
+        for kind in kinds
+        for number in present
+        if number not in kinds[kind]
+    )
+    assert facts.widows_count == len(widows)
+    assert [(one.position, one.missing, one.number) for one in facts.widows()] == widows[:cap]
 
 
 def test_claims_move_with_their_partition() -> None:

@@ -1,0 +1,8 @@
+"""What grows with the number of records: kept in memory up to a limit, on disk beyond it."""
+
+from __future__ import annotations
+
+from .sorter import Sorter
+from .workspace import SpillError, SpillFile, Workspace
+
+__all__ = ["Sorter", "SpillError", "SpillFile", "Workspace"]
