@@ -32,6 +32,7 @@ class OptionFields(TypedDict, total=False):
     fail_on: Severity | str | None
     num_classes: int | None
     ignore_labels: tuple[int, ...]
+    charset: str | None
     batch_size: int | None
     crop: int | None
     extreme: float
@@ -275,6 +276,8 @@ def make_options(**fields: Unpack[OptionFields]) -> Options:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; it must be at least 1")
+    if options.charset == "":
+        raise UsageError("charset is empty; name the characters that text labels may hold")
     if options.max_findings < 0:
         raise UsageError(f"max_findings is {options.max_findings}; it must not be negative")
     if not options.extreme > 0:

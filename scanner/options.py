@@ -152,6 +152,8 @@ class Options:
         Labels must be below it; ``None`` where it is not known.
     ignore_labels
         Label values that training skips (Caffe's ``ignore_label``).
+    charset
+        The characters that text labels may hold; ``None`` where they are not known.
     batch_size
         Records a training batch takes in store order.
     crop
@@ -188,6 +190,7 @@ class Options:
     fail_on: Severity | None = Severity.ERROR
     num_classes: int | None = None
     ignore_labels: tuple[int, ...] = ()
+    charset: str | None = None
     batch_size: int | None = None
     crop: int | None = None
     extreme: float = 1e6

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..backends.base import Partition, RowBatch, Store, Table
-from .layouts.base import RowLayout
+from .layouts.base import RecordLayout, RowLayout
 from .layouts.choose import Choice, choose_layout
 from .options import Options
 from .partial import Partial
@@ -133,6 +133,8 @@ def _opening(store: Store, choice: Choice, context: Context, rules: Sequence[str
     checker = Checker(choice.layout, instantiate(rules, context), context.options)
     for damage in store.opening_damage():
         checker.note(damage)
+    if isinstance(choice.layout, RecordLayout) and (listed := choice.layout.listed_keys()) is not None:
+        checker.partial.summary.lists.lists.append(listed)
     faults = list(choice.layout.opening_faults())
     if faults:
         nothing = RowBatch(Table(), np.empty(0, np.int64), {})

@@ -273,6 +273,10 @@ class SampleBatch:
         equality means nothing.
     count_claims
         What reserved keys say of the number of samples: ``(row, claimed)``.
+    key_rows
+        Rows whose keys are compared with the lists that the set has of its keys; ``None`` where it has none.
+    fields
+        Rows by the names of the fields that their values have, where values are dictionaries.
     value_kinds
         Where the layout can't decode values: what they look like (``jpeg``, ``pickle protocol 4``), counted.
     probe
@@ -291,11 +295,19 @@ class SampleBatch:
     contents: BytesColumn | None = None
     content_rows: Rows | None = None
     count_claims: list[tuple[int, int]] = field(default_factory=list)
+    key_rows: Rows | None = None
+    fields: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
     value_kinds: dict[str, int] = field(default_factory=dict)
     probe: ProbeOutcome | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
+
+    @property
+    def record_keys(self) -> BytesColumn:
+        """The keys of a batch of records."""
+        assert isinstance(self.batch, RecordBatch)
+        return self.batch.keys
 
     def key(self, row: int) -> bytes | None:
         """The record's key, ``None`` for rows of HDF5."""

@@ -22,7 +22,8 @@ def scan(folder: Path, crew: Crew) -> tuple[Report, dict[str, Any]]:
     expectation = folder / "expect.json"
     expected = json.loads(expectation.read_text(encoding="utf-8")) if expectation.exists() else {}
     (source,) = (entry for entry in folder.iterdir() if entry != expectation)
-    return check(source, crew=crew, **expected.get("options", {})), expected
+    options = dict(expected.get("options", {}))
+    return check(source / options.pop("source", ""), crew=crew, **options), expected
 
 
 def rule_of(folder: Path) -> str:

@@ -82,6 +82,12 @@ Exit codes:
     help="A label value that the training skips; repeatable.",
 )
 @click.option(
+    "--charset",
+    metavar="CHARS",
+    callback=params.characters,
+    help="Characters that text labels may hold; @FILE takes all of a file but its line breaks.  [default: not checked]",
+)
+@click.option(
     "--batch-size", metavar="N", type=click.IntRange(1), help="Records in a training batch, for label-sorted."
 )
 @click.option(

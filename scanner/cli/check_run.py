@@ -107,6 +107,7 @@ def option_fields(given: Mapping[str, Any]) -> OptionFields:
         },
         "fail_on": None if given["fail_on"] == "never" else given["fail_on"],
         "num_classes": given["num_classes"],
+        "charset": given["charset"],
         "ignore_labels": given["ignore_labels"],
         "batch_size": given["batch_size"],
         "crop": given["crop"],

@@ -76,6 +76,22 @@ def size_bytes(ctx: click.Context, param: click.Parameter, value: str | None) ->
     return int(float(match[1]) * (1 << (10 * " kmgt".index(match[2] or " "))))
 
 
+def characters(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Characters as they stand, or those of ``@FILE``: line breaks separate them there and are none of them."""
+    if value is None or not value.startswith("@") or value == "@":
+        if value == "":
+            raise click.BadParameter("no characters given", ctx, param)
+        return value
+    try:
+        with open(value[1:], encoding="utf-8") as file:
+            found = "".join(dict.fromkeys(file.read(1 << 22).replace("\r", "").replace("\n", "")))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise click.BadParameter(f"can't read {value[1:]}: {exc}", ctx, param) from None
+    if not found:
+        raise click.BadParameter(f"{value[1:]} holds no characters", ctx, param)
+    return found
+
+
 def paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Paths of sources, as given."""
     for value in values:

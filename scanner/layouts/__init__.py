@@ -16,12 +16,22 @@ from ...backends.plugins import Registry, import_named
 from .base import Layout, RecordLayout, RowLayout
 
 _PLACES = {
+    "digits-pairs": ("digits_pairs", "DigitsPairs"),
     "caffe-datum": ("caffe_datum", "CaffeDatum"),
     "ssd-annotated-datum": ("caffe_annotated", "SsdAnnotatedDatum"),
+    "caffe2-tensor-protos": ("caffe2_protos", "Caffe2Protos"),
     "ocr": ("ocr", "Ocr"),
+    "basicsr": ("basicsr", "BasicSr"),
+    "stylegan": ("stylegan", "StyleGan"),
     "encoded-images": ("images", "EncodedImages"),
+    "tensorpack": ("listed", "Tensorpack"),
+    "folder2lmdb": ("listed", "Folder2Lmdb"),
     "npy": ("npy", "Npy"),
     "npz": ("npz", "Npz"),
+    "atom3d": ("indexed", "Atom3d"),
+    "ase-lmdb": ("ase_lmdb", "AseLmdb"),
+    "json-records": ("json_records", "JsonRecords"),
+    "indexed-pickle": ("indexed", "IndexedPickle"),
     "pickle-records": ("pickles", "PickleRecords"),
     "msgpack-records": ("msgpack_records", "MsgpackRecords"),
     "raw": ("raw", "Raw"),
@@ -31,17 +41,30 @@ _PLACES = {
 }
 
 RECORD_LAYOUTS = (
+    "digits-pairs",
     "caffe-datum",
     "ssd-annotated-datum",
+    "caffe2-tensor-protos",
     "ocr",
+    "basicsr",
+    "stylegan",
     "encoded-images",
+    "tensorpack",
+    "folder2lmdb",
     "npy",
     "npz",
+    "atom3d",
+    "ase-lmdb",
+    "json-records",
+    "indexed-pickle",
     "pickle-records",
     "msgpack-records",
     "raw",
 )
-"""Those of key-value stores, in the order that decides between equals; ``raw`` is the last resort."""
+"""Those of key-value stores, in the order that decides between equals; ``raw`` is the last resort.
+
+Layouts that a set's reserved keys, its keys or its neighbours speak for come before those that know values alone.
+"""
 
 ROW_LAYOUTS = ("caffe-hdf5", "hdf5-pairs", "hdf5-arrays")
 """Those of HDF5, the most specific first: the first that recognises its datasets is taken."""

@@ -12,6 +12,7 @@ from ...backends.base import DatasetInfo, RecordBatch, RowBatch, Table
 from ...backends.plugins import import_named
 from ..options import Options
 from ..sample import Fault, SampleBatch
+from ..summary.lists import KeyList
 from .keys import numbered, recounted
 
 ACCEPT = 14 / 16
@@ -88,6 +89,10 @@ class Look:
 
 class RecordLayout(Layout):
     """A layout of key-value records."""
+
+    def listed_keys(self) -> KeyList | None:
+        """The keys that the set says it has (a reserved record, a file beside it), as far as it says so."""
+        return None
 
     @classmethod
     def belongs(cls, look: Look) -> bool:

@@ -17,8 +17,8 @@ from ..images import inspect_image, sniff_format
 from ..options import Options
 from ..sample import ArrayBlock, Fault, ImageSample, LabelBlock, Rows, SampleBatch, Seen
 from ..stamp import touch
-from ..values.inert import LONG_BYTES, Bytes
-from ..values.structure import Contents, Trouble
+from ..values.inert import LONG_BYTES, Bytes, Dict, plain
+from ..values.structure import NAMED_ENTRIES, Contents, Trouble
 from .hdf5_rows import array_block
 from .stacking import blocks
 
@@ -48,10 +48,14 @@ class Gathering:
         self._numbers: dict[str, list[tuple[int, int | float]]] = {}
         self._strings: dict[str, list[tuple[int, Bytes]]] = {}
         self._contents: dict[int, tuple[int, int]] = {}
+        self._fields: dict[tuple[str, ...], list[int]] = {}
         self.faults: list[Fault] = []
 
-    def add(self, row: int, contents: Contents) -> None:
-        """Take in what the value of a record holds."""
+    def add(self, row: int, contents: Contents, root: object = None) -> None:
+        """Take in what the value of a record holds; ``root`` is the value itself, for the names of its fields."""
+        if isinstance(root, Dict) and 0 < len(root) <= 2 * NAMED_ENTRIES:
+            names = {_name(key) for key in root[::2]}
+            self._fields.setdefault(tuple(sorted(names)), []).append(row)
         for path, array in contents.arrays:
             self._arrays.setdefault((path, array.dtype.str, array.shape), []).append((row, array))
         for path, number in contents.numbers:
@@ -99,6 +103,7 @@ class Gathering:
 
     def finish(self, samples: SampleBatch) -> None:
         """Put everything into the batch."""
+        samples.fields = self._fields
         samples.images += self._images()
         samples.labels += self._labels(samples.images)
         samples.arrays += sorted([*self._blocks(), *self._number_blocks()], key=lambda block: int(block.rows[0]))
@@ -177,6 +182,11 @@ class Gathering:
         for some, part in blocks(self._batch.values.buffer, rows, np.array(inside, np.int64), arrays[0].nbytes):
             values = part.view(dtype)
             yield some, (values if values.flags.aligned else values.copy()).reshape(len(some), *shape)
+
+
+def _name(key: object) -> str:
+    """A key of a dictionary as a field's name."""
+    return plain(bytes(key).decode("latin-1") if isinstance(key, (bytes, memoryview)) else str(key), 64)
 
 
 def _are_images(strings: Sequence[Bytes]) -> bool:

@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ...backends.base import RecordBatch
 from ..values.compressed import unwrap
 from ..values.inert import Dict, Unreadable
 from ..values.msgpack_reader import read_msgpack
 from ..values.structure import contents_of
 from .gathering import Gathering
-from .serialised import Serialised
+from .serialised import Codec, Serialised
 
 
-class MsgpackRecords(Serialised):
-    """See `Serialised`."""
-
-    name = "msgpack-records"
-    title = "msgpack messages as values, with msgpack_numpy's arrays, also in gzip or zlib"
-
-    @classmethod
-    def agrees(cls, sample: RecordBatch) -> Sequence[bool]:
-        """See `RecordLayout.agrees`."""
-        return [_is_msgpack(value) for value in sample.values]
-
-    def read(self, row: int, value: memoryview, gathering: Gathering) -> object:
-        """See `Serialised.read`."""
-        try:
-            inner = unwrap(value)
-            root, size = read_msgpack(inner)
-        except Unreadable as error:
-            gathering.fail(row, "record-undecodable", error.reason, offset=error.offset)
-            return None
-        if size < len(inner):
-            left = f"{len(inner) - size:,} bytes stand behind the end of the message, which readers refuse"
-            gathering.fail(row, "record-undecodable", left, offset=size)
-            return None
-        if root is None:
-            gathering.fail(row, "record-empty", "the message holds nil")
-        elif isinstance(root, list) and not root:
-            gathering.fail(row, "record-empty", "the message holds an empty container", severe=False)
-        gathering.add(row, contents_of(root, len(inner)))
-        return root
+def read_packed(row: int, value: memoryview, gathering: Gathering) -> object:
+    """See `Codec.read`."""
+    try:
+        inner = unwrap(value)
+        root, size = read_msgpack(inner)
+    except Unreadable as error:
+        gathering.fail(row, "record-undecodable", error.reason, offset=error.offset)
+        return None
+    if size < len(inner):
+        left = f"{len(inner) - size:,} bytes stand behind the end of the message, which readers refuse"
+        gathering.fail(row, "record-undecodable", left, offset=size)
+        return None
+    if root is None:
+        gathering.fail(row, "record-empty", "the message holds nil")
+    elif isinstance(root, list) and not root:
+        gathering.fail(row, "record-empty", "the message holds an empty container", severe=False)
+    gathering.add(row, contents_of(root, len(inner)), root)
+    return root
 
 
-def _is_msgpack(value: memoryview) -> bool:
+def is_msgpack(value: memoryview) -> bool:
     """Whether a value is one message to its end that is likely meant as one.
 
     Almost any byte begins one: a map with named fields, or an array with a string, is what records are.
@@ -65,3 +51,14 @@ def _is_msgpack(value: memoryview) -> bool:
 
 def _begins_container(code: int) -> bool:
     return 0x80 <= code <= 0x9F or 0xDC <= code <= 0xDF
+
+
+MSGPACK = Codec("msgpack", is_msgpack, read_packed)
+
+
+class MsgpackRecords(Serialised):
+    """See `Serialised`."""
+
+    name = "msgpack-records"
+    title = "msgpack messages as values, with msgpack_numpy's arrays, also in gzip or zlib"
+    codecs = (MSGPACK,)

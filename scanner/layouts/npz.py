@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from ...backends.base import RecordBatch
 from ..values.inert import Unreadable, plain
 from ..values.npy import read_npy
 from ..values.npz import Member, is_npz, read_npz
 from ..values.structure import Contents, Trouble
 from .gathering import Gathering
-from .serialised import Serialised
+from .serialised import Codec, Serialised
 
 
-class Npz(Serialised):
-    """See `Serialised`. Members that are neither numbers nor bool (text, dates, structures) are only measured."""
-
-    name = "npz"
-    title = "NumPy archives of arrays (.npz) as values"
-
-    @classmethod
-    def agrees(cls, sample: RecordBatch) -> Sequence[bool]:
-        """See `RecordLayout.agrees`."""
-        return [is_npz(value) for value in sample.values]
-
-    def compressed(self, batch: RecordBatch) -> NDArray[np.bool_]:
-        """See `Serialised.compressed`."""
-        return np.ones(len(batch), np.bool_)
-
-    def read(self, row: int, value: memoryview, gathering: Gathering) -> object:
-        """See `Serialised.read`."""
-        contents = Contents()
-        members = 0
-        try:
-            for member in read_npz(value):
-                members += 1
-                _take(member, contents)
-        except Unreadable as error:
-            gathering.fail(row, "record-undecodable", error.reason, offset=error.offset)
-            return None
-        if not members:
-            gathering.fail(row, "record-empty", "the archive has no members")
-        gathering.add(row, contents)
+def read_archive(row: int, value: memoryview, gathering: Gathering) -> object:
+    """See `Codec.read`."""
+    contents = Contents()
+    members = 0
+    try:
+        for member in read_npz(value):
+            members += 1
+            _take(member, contents)
+    except Unreadable as error:
+        gathering.fail(row, "record-undecodable", error.reason, offset=error.offset)
         return None
+    if not members:
+        gathering.fail(row, "record-empty", "the archive has no members")
+    gathering.add(row, contents)
+    return None
 
 
 def _take(member: Member, contents: Contents) -> None:
@@ -65,3 +44,14 @@ def _take(member: Member, contents: Contents) -> None:
         contents.troubles.append(Trouble(path, "size", mismatch))
     elif array is not None:
         contents.add(path, array)
+
+
+NPZ = Codec("npz", is_npz, read_archive, unfolds=True)
+
+
+class Npz(Serialised):
+    """See `Serialised`. Members that are neither numbers nor bool (text, dates, structures) are only measured."""
+
+    name = "npz"
+    title = "NumPy archives of arrays (.npz) as values"
+    codecs = (NPZ,)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...backends.base import RecordBatch
+from ..options import Options
 from ..sample import Fault, SampleBatch
 from ..stamp import touch
+from ..summary.lists import KeyList
 from ..values.compressed import MAX_INFLATED, MAX_RATIO, wrapping
 from ..values.inert import Pickle
 from ..values.pickle_reader import looks_pickled
-from .base import RecordLayout, Traits
+from .base import Look, RecordLayout, Traits
 from .gathering import Gathering
 from .keys import reserved_rows
 
@@ -29,17 +32,74 @@ LIST_KEYS = frozenset((b"__keys__", b"keys"))
 _DIGITS = re.compile(rb"\s*([0-9]{1,18})\s*")
 
 
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One way in which values are serialised.
+
+    Attributes
+    ----------
+    name
+        In messages.
+    holds
+        Whether a value is of this kind beyond doubt; total.
+    read
+        Reads one value, which is not empty, into a gathering, and returns its inert root where it could be read.
+    unfolds
+        Whether values may hold more bytes than they have, whatever they begin with.
+    """
+
+    name: str
+    holds: Callable[[memoryview], bool]
+    read: Callable[[int, memoryview, Gathering], object]
+    unfolds: bool = False
+
+
 class Serialised(RecordLayout):
-    """A layout whose values are serialised structures. Loaders ask for records by key, so their order means nothing."""
+    """A layout whose values are serialised structures. Loaders ask for records by key, so their order means nothing.
+
+    ``codecs`` are those that values may be written with; a set is written with one of them. ``key_list`` is what the
+    set says of its keys, known to the process that plans the scan and not sent to others.
+    """
 
     traits = Traits(key_numbers=False)
+    codecs: ClassVar[tuple[Codec, ...]]
 
-    @abstractmethod
+    def __init__(self, options: Options, codec: Codec | None = None, key_list: KeyList | None = None) -> None:
+        super().__init__(options)
+        self.codec = codec or self.codecs[0]
+        self.key_list = key_list
+        self.listed = key_list is not None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "key_list": None}
+
+    @classmethod
+    def agrees(cls, sample: RecordBatch) -> Sequence[bool]:
+        """See `RecordLayout.agrees`."""
+        return [any(codec.holds(value) for codec in cls.codecs) for value in sample.values]
+
+    @classmethod
+    def made_for(cls, options: Options, look: Look) -> RecordLayout:
+        """See `RecordLayout.made_for`."""
+        return cls(options, cls.codec_of(look), cls.keys_of(look))
+
+    @classmethod
+    def codec_of(cls, look: Look) -> Codec:
+        """The codec that most of the sampled values are written with, the first of equals."""
+        return max(cls.codecs, key=lambda codec: sum(map(codec.holds, look.sample.values)))
+
+    @classmethod
+    def keys_of(cls, look: Look) -> KeyList | None:
+        """The keys that the set says it has."""
+        return None
+
+    def listed_keys(self) -> KeyList | None:
+        """See `RecordLayout.listed_keys`."""
+        return self.key_list
+
     def read(self, row: int, value: memoryview, gathering: Gathering) -> object:
-        """Read one value, which is not empty, into the gathering.
-
-        Returns the inert root of the value where it could be read: that of a reserved key may be a count.
-        """
+        """Read one value, which is not empty, into the gathering; its inert root, where it could be read."""
+        return self.codec.read(row, value, gathering)
 
     def pieces(self, batch: RecordBatch) -> Iterable[RecordBatch]:
         """See `RecordLayout.pieces`. Cut by what compressed values could unfold to, whatever they claim."""
@@ -53,6 +113,8 @@ class Serialised(RecordLayout):
 
     def compressed(self, batch: RecordBatch) -> NDArray[np.bool_]:
         """``(records,)``: which values unfold."""
+        if self.codec.unfolds:
+            return np.ones(len(batch), np.bool_)
         return np.array([wrapping(value) is not None for value in batch.values], np.bool_)
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
@@ -69,6 +131,7 @@ class Serialised(RecordLayout):
         for row in np.flatnonzero(reserved).tolist():
             self._take_claim(samples, row, gathering)
         gathering.finish(samples)
+        samples.key_rows = samples.sample_rows if self.listed else None
         return samples
 
     def _take_claim(self, samples: SampleBatch, row: int, gathering: Gathering) -> None:
@@ -79,7 +142,7 @@ class Serialised(RecordLayout):
             return
         written = _DIGITS.fullmatch(value)
         aside = Gathering(samples.batch, self.options)
-        root = self.read(row, value, aside)
+        root = self.codec.read(row, value, aside)
         gathering.faults += [fault for fault in aside.faults if _matters(fault, key, value)]
         if key in LIST_KEYS:
             if type(root) is list or type(root) is tuple:

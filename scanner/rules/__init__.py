@@ -30,6 +30,7 @@ from .label_set import LabelAbsentClass, LabelConstant, LabelImbalance, LabelOff
 from .label_text import LabelText
 from .probe import ProbeFailed, ProbeNonFinite
 from .record import RecordEmpty, RecordMissingTwin, RecordSizeMismatch, RecordUndecodable, RecordUnsafePickle
+from .record_fields import RecordMissingField
 from .record_set import RecordDuplicate, RecordKeyGap, RecordKeyOrder, RecordLabelConflict
 from .record_shape import RecordMixedShapes, RecordShapeMismatch
 from .store import (
@@ -75,6 +76,7 @@ RULES: tuple[type[Rule], ...] = (
     RecordShapeMismatch,
     RecordMixedShapes,
     RecordMissingTwin,
+    RecordMissingField,
     RecordUnsafePickle,
     RecordKeyGap,
     RecordKeyOrder,

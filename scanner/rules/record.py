@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..finding import Finding, Further, Location, Severity
+from ..printable import key_text
 from ..summary import Summary
 from .base import Rule
 
@@ -114,3 +115,9 @@ class RecordMissingTwin(Rule):
                 data={"missing": key, "number": widow.number},
             )
         yield self.further(twins.widows_count - told)
+        for named, absent in summary.lists.missing():
+            key = key_text(absent)
+            yield self.finding(f"{key} is missing, which {named.source} names", data={"missing": key})
+        for named, position in summary.lists.unlisted():
+            message = f"{named.source} does not name this record, so that loaders do not read it"
+            yield self.finding(message, Location(index=position), Severity.WARNING)

@@ -6,17 +6,20 @@ from ..expectations import Expectations
 from ..options import ProbeOptions, ProbeTask
 from ..sample import ProbeFault
 from .contents import Chunk, ContentSummary
+from .fields import FieldSummary
 from .keys import Gap, KeySummary, NumberSeries
 from .kinds import KindSummary
 from .label_columns import RowColumn, ScalarColumn
 from .label_counts import LabelCounts
 from .label_sequence import LabelSequence, _Chunk
 from .labels import LabelSummary
+from .lists import KeyList, ListSummary
 from .moments import Moments
 from .positions import PositionLog, ValueLog
 from .probe import Curve, ProbeSummary
 from .runs import Runs
 from .shapes import ShapeSummary, ShapeTable
+from .texts import TextSummary
 from .total import Summary
 from .twins import Kind, TwinSummary
 from .values import ArrayName, ArrayStats, ValueSummary
@@ -28,7 +31,9 @@ CLASSES: tuple[type, ...] = (
     ContentSummary,
     Curve,
     Expectations,
+    FieldSummary,
     Gap,
+    KeyList,
     KeySummary,
     Kind,
     KindSummary,
@@ -36,6 +41,7 @@ CLASSES: tuple[type, ...] = (
     LabelCounts,
     LabelSequence,
     LabelSummary,
+    ListSummary,
     Moments,
     NumberSeries,
     PositionLog,
@@ -49,6 +55,7 @@ CLASSES: tuple[type, ...] = (
     ShapeSummary,
     ShapeTable,
     Summary,
+    TextSummary,
     TwinSummary,
     ValueLog,
     ValueSummary,

@@ -10,11 +10,14 @@ from ..spill import Workspace
 from .base import SummaryPart
 from .contents import ContentSummary
 from .copies import Copies, find_copies
+from .fields import FieldSummary
 from .keys import KeySummary
 from .kinds import KindSummary
 from .labels import LabelSummary
+from .lists import ListSummary
 from .probe import ProbeSummary
 from .shapes import ShapeSummary
+from .texts import TextSummary
 from .twins import TwinSummary
 from .values import ValueSummary
 
@@ -39,6 +42,9 @@ class Summary:
         self.twins = TwinSummary(options)
         self.kinds = KindSummary(options)
         self.probe = ProbeSummary(options)
+        self.lists = ListSummary(options)
+        self.fields = FieldSummary(options)
+        self.texts = TextSummary(options)
         self._workspace: Workspace | None = None
         self._copies: Copies | None = None
 
@@ -66,7 +72,8 @@ class Summary:
     @property
     def parts(self) -> tuple[SummaryPart, ...]:
         """The parts, in the order of the statistics."""
-        return (self.labels, self.shapes, self.values, self.keys, self.contents, self.twins, self.kinds, self.probe)
+        known = (self.labels, self.shapes, self.values, self.keys, self.contents, self.twins, self.kinds, self.probe)
+        return (*known, self.lists, self.fields, self.texts)
 
     def add(self, samples: SampleBatch) -> None:
         """Take in a batch."""

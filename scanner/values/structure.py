@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .call_arrays import DTYPE, RECONSTRUCT, TENSOR, BadArray, array_of, bytes_of
 from .inert import Bytes, Call, Dict, Extension, PersistentId, Pickle, Set
+from .json_reader import array_in_json
 from .msgpack_arrays import packed_array
 
 NAMED_ENTRIES = 64
@@ -132,10 +133,13 @@ class _Walk:
     def _inside_dict(self, path: str, value: Dict) -> Iterator[tuple[str, object]]:
         try:
             packed = packed_array(value)
+            written = array_in_json(value) if packed is None else None
         except BadArray as error:
             self._trouble(path, "size", str(error))
             return
-        if packed is None:
+        if written is not None:
+            self._add(path, written)
+        elif packed is None:
             yield from _entries(path, value)
         elif isinstance(packed, Pickle):
             yield from self._inside_pickle(path, packed)

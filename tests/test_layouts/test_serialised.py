@@ -359,5 +359,5 @@ def test_a_scan_names_the_place_and_runs_nothing(tmp_path: Path, crew: Crew) -> 
         ("record-unsafe-pickle", 20, None, None),
         ("store-count-mismatch", 40, None, None),
     }
-    assert report.reports[0].source.layout == "pickle-records"
+    assert report.reports[0].source.layout == "indexed-pickle"
     assert not marker.exists()

@@ -16,7 +16,7 @@ HEADINGS = ["## What it does", "## Why is this bad?", "## How to fix"]
 CONTRACT = {
     "store": "unreadable truncated damaged count-mismatch reader-died empty in-use external-reference",
     "record": (
-        "undecodable empty size-mismatch shape-mismatch mixed-shapes missing-twin unsafe-pickle key-gap "
+        "undecodable empty size-mismatch shape-mismatch mixed-shapes missing-twin missing-field unsafe-pickle key-gap "
         "key-order duplicate label-conflict"
     ),
     "image": "undecodable truncated corrupt trailing-data constant orientation oddity channels too-small too-large",
