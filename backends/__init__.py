@@ -21,6 +21,7 @@ from .errors import (
 from .hdf5_list import is_hdf5_list
 from .magic import is_hdf5, is_leveldb, is_lmdb
 from .plugins import Registry, said
+from .urls import is_remote
 
 if TYPE_CHECKING:  # numpy must not be imported to print a help text
     from .base import Store
@@ -118,6 +119,10 @@ def open_store(
     UsageError
         An unknown backend, or ``database`` for a store that has none.
     """
+    if is_remote(path):
+        from .remote_open import open_remote
+
+        return open_remote(str(path), backend, database, follow_external)
     path = Path(path)
     _check_readable(path)
     chosen = _named(backend) if backend is not None else _recognised(path)

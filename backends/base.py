@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import BytesColumn
+from .remote import RemotePath
 
 BATCH_BYTES = 16 << 20
 """Aimed-at size of a batch's values: so large that Python's calls don't count, and small beside what a worker takes."""
@@ -210,7 +211,7 @@ class Store(ABC):
     name: ClassVar[str]
     """The store's name in reports: ``lmdb``, ``leveldb`` or ``hdf5``."""
 
-    path: Path
+    path: Path | RemotePath
 
     @property
     @abstractmethod

@@ -41,6 +41,13 @@ class ReadOnlyFile:
         """The file's size now: it may grow or shrink while it is open."""
         return os.fstat(self._descriptor).st_size
 
+    def replaced(self) -> bool:
+        """Whether the path leads to something else by now that this object can't follow (an object on a server)."""
+        return False
+
+    def check(self) -> None:
+        """Raise what went wrong in reading and was lost on the way; a local file has nothing to tell."""
+
     def identity(self) -> dict[str, int]:
         """Inode, size and time of the last change: equal as long as nobody has written to the file."""
         return file_identity(os.fstat(self._descriptor))

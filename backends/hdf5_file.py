@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .base import Damage
-from .errors import StoreNotFound
+from .files import ReadOnlyFile
 from .hdf5_library import LIBRARY_ERRORS, h5py, one_line
 from .hdf5_superblock import Superblock, read_superblock
+from .remote import RemotePath, open_data
 
 
 class OverlayFile(io.RawIOBase):
@@ -22,9 +24,9 @@ class OverlayFile(io.RawIOBase):
     library meets the lost ones one by one. They raise: zeros in their place would be taken for data.
     """
 
-    def __init__(self, descriptor: int, size_bytes: int) -> None:
+    def __init__(self, data: ReadOnlyFile, size_bytes: int) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._data = data
         self._size_bytes = size_bytes
         self._position = 0
 
@@ -50,22 +52,13 @@ class OverlayFile(io.RawIOBase):
         """See `io.RawIOBase.readinto`; raises `OSError` past the end of the real file."""
         view = memoryview(buffer).cast("B")
         wanted = max(0, min(len(view), self._size_bytes - self._position))
-        got = read_into(self._descriptor, view[:wanted], self._position)
+        if not wanted:
+            return 0
+        got = self._data.read_into(np.frombuffer(view[:wanted], np.uint8), self._position)
         if got < wanted:
             raise OSError("past the end of the file")
         self._position += wanted
         return wanted
-
-
-def read_into(descriptor: int, view: memoryview, offset: int) -> int:
-    """Fill a buffer from a file; fewer bytes than asked for only at the file's end."""
-    got = 0
-    while got < len(view):
-        count = os.preadv(descriptor, [view[got:]], offset + got)
-        if count == 0:
-            break
-        got += count
-    return got
 
 
 @dataclass(slots=True)
@@ -75,8 +68,8 @@ class OpenedFile:
     ``size_bytes`` and ``modified_ns`` are those of the moment of opening.
     """
 
-    path: Path
-    descriptor: int
+    path: Path | RemotePath
+    data: ReadOnlyFile
     size_bytes: int
     modified_ns: int
     superblock: Superblock | None
@@ -93,30 +86,21 @@ class OpenedFile:
         if self.file is not None:
             self.file.close()
             self.file = None
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        self.data.close()
 
 
-def open_file(path: Path) -> OpenedFile:
+def open_file(path: Path | RemotePath) -> OpenedFile:
     """Open a file for reading; what is wrong with it as a whole is in ``damages``.
 
     Raises
     ------
-    StoreNotFound
-        No such file, no permission, or not a regular file.
+    StoreError
+        No such file, no permission, or not a regular file; a server that does not answer.
     """
-    try:
-        # A FIFO would block the open for ever without O_NONBLOCK; it is refused below.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as exc:
-        raise StoreNotFound(f"{path}: can't be opened: {exc.strerror}") from exc
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise StoreNotFound(f"{path}: not a regular file")
-    superblock = read_superblock(descriptor, status.st_size)
-    opened = OpenedFile(path, descriptor, status.st_size, status.st_mtime_ns, superblock)
+    data = open_data(path)
+    state = data.identity()
+    opened = OpenedFile(path, data, state["size_bytes"], state["modified_ns"], read_superblock(data))
+    superblock = opened.superblock
     if superblock is None:
         opened.damages.append(Damage("unreadable", "the file has no HDF5 signature", offset=0))
         return opened
@@ -153,13 +137,13 @@ def _note_state(opened: OpenedFile, superblock: Superblock) -> None:
 def _open_library(opened: OpenedFile, superblock: Superblock) -> None:
     """Open it with the library: by path and without locks where the file is sound, else by the overlay."""
     failure: BaseException | None = None
-    if not opened.truncated and not superblock.open_flags and not _locks_forced():
+    if isinstance(opened.path, Path) and not opened.truncated and not superblock.open_flags and not _locks_forced():
         try:
             opened.file = h5py.File(os.fspath(opened.path), "r", locking=False)
             return
         except LIBRARY_ERRORS as exc:
             failure = exc
-    overlay = OverlayFile(opened.descriptor, max(opened.size_bytes, superblock.stored_end or 0))
+    overlay = OverlayFile(opened.data, max(opened.size_bytes, superblock.stored_end or 0))
     try:
         opened.file = h5py.File(overlay, "r")
     except LIBRARY_ERRORS as exc:

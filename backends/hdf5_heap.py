@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import BytesColumn
-from .hdf5_file import OpenedFile, read_into
+from .hdf5_file import OpenedFile
 from .hdf5_superblock import Superblock
 
 _OBJECT = struct.Struct("<HHIQ")
@@ -118,13 +118,13 @@ class Heap:
         nothing = np.zeros(1, np.int64)
         header = np.zeros(16, np.uint8)
         if offset < self.opened.size_bytes:
-            read_into(self.opened.descriptor, header.data, offset)
+            self.opened.data.read_into(header, offset)
         size = int(header[8:].view("<u8")[0])
         if header[:5].tobytes() != b"GCOL\x01" or size < 16:
             where = "damaged header" if offset < self.opened.size_bytes else "past the end of the file"
             return _Collection(header, nothing, nothing, where)
         content = np.empty(min(size, self.opened.size_bytes - offset), np.uint8)
-        got = read_into(self.opened.descriptor, content.data, offset)
+        got = self.opened.data.read_into(content, offset)
         problem = "cut off by the end of the file" if got < size else ""
         starts, sizes, damaged = _parse(content[:got])
         return _Collection(content[:got], starts, sizes, problem or damaged)

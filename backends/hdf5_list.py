@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from .hdf5_superblock import read_superblock
+from .magic import is_hdf5
 
 MAX_LIST_BYTES = 16 << 20
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
@@ -68,17 +68,7 @@ def _looks_like_hdf5(name: str, list_path: Path) -> bool:
     if name.lower().endswith(_SUFFIXES):
         return not any(mark in name for mark in "\"'=<>|;,")
     found = _find(name, _folders(list_path)).path if "/" in name or "." in name else None
-    return found is not None and _has_signature(found)
-
-
-def _has_signature(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return read_superblock(descriptor, os.fstat(descriptor).st_size) is not None
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+    return found is not None and is_hdf5(found)
 
 
 def _folders(list_path: Path) -> list[Path]:

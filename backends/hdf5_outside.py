@@ -42,7 +42,7 @@ class Surroundings:
             It lies elsewhere, does not exist, or is no HDF5 file.
         """
         path = self._locate(name, beside)
-        if path == os.path.realpath(self.home.path):
+        if path == os.path.realpath(_folder(self.home) / self.home.path.name):
             return self.home
         if path not in self._hdf5:
             self._admit(path)
@@ -84,8 +84,8 @@ class Surroundings:
         shown = name.decode("utf-8", "backslashreplace")
         if b"\0" in name or not name:
             raise NotFollowed(f"{shown!r} is no file name")
-        root = os.path.realpath(self.home.path.parent)
-        path = os.path.realpath(os.path.join(beside.path.parent, os.fsdecode(name)))
+        root = os.path.realpath(_folder(self.home))
+        path = os.path.realpath(os.path.join(_folder(beside), os.fsdecode(name)))
         if os.path.commonpath([root, path]) != root:
             raise NotFollowed(f"it lies outside of the folder {root}")
         try:
@@ -100,6 +100,11 @@ class Surroundings:
         if len(self._hdf5) + len(self._raw) >= MAX_FILES:
             raise NotFollowed(f"more than {MAX_FILES} files are referred to")
         self._states[path] = _state(path)
+
+
+def _folder(opened: OpenedFile) -> Path:
+    assert isinstance(opened.path, Path), "files around an object on a server are never followed"
+    return opened.path.parent
 
 
 def _state(path: str) -> tuple[int, int]:

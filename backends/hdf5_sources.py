@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .base import DamageKind
 from .hdf5_chunks import ChunkCodec, ChunkError, blame_chunk, chunk_corners, chunk_info, stored_holes
-from .hdf5_file import OpenedFile, read_into
+from .hdf5_file import OpenedFile
 from .hdf5_library import LIBRARY_ERRORS, h5py, one_line
 from .hdf5_links import open_inside
 from .hdf5_loss import Loss
@@ -69,7 +69,7 @@ class ContiguousSource(Source):
 
     def __init__(self, opened: OpenedFile, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         super().__init__(shape, dtype, [])
-        self.descriptor = opened.descriptor
+        self.data = opened.data
         self.offset = offset
         there = max(opened.size_bytes - offset, 0) // max(self.row_bytes, 1)
         if self.row_bytes and there < self.rows:
@@ -83,8 +83,8 @@ class ContiguousSource(Source):
         """See `Source.read`."""
         out = np.empty((stop - start, *self.shape[1:]), self.dtype)
         if out.nbytes:
-            view = out.reshape(-1).view(np.uint8).data
-            if read_into(self.descriptor, view, self.offset + start * self.row_bytes) < len(view):
+            target = out.reshape(-1).view(np.uint8)
+            if self.data.read_into(target, self.offset + start * self.row_bytes) < len(target):
                 raise OSError("the file became shorter while it was read")
         return out
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from .base import Batch, Damage, DatasetInfo, Extent, Partition, RecordBatch, Store, Table
-from .errors import StoreError
-from .files import file_identity
+from .errors import StoreError, StoreNotFound
 from .hdf5_catalog import Catalog, read_catalog
 from .hdf5_file import open_file
 from .hdf5_library import LIBRARY_ERRORS, one_line
@@ -17,6 +15,7 @@ from .hdf5_outside import NotFollowed, Surroundings
 from .hdf5_plan import DamageRuns, Readers, batch_stop, cut_rows, row_batch, segments, table_rows
 from .hdf5_readers import ColumnReader, FixedReader, LostReader, make_reader
 from .hdf5_sources import open_dataset
+from .remote import RemotePath, current_identity
 
 
 class Hdf5Store(Store):
@@ -36,13 +35,13 @@ class Hdf5Store(Store):
 
     name: ClassVar[str] = "hdf5"
 
-    def __init__(self, path: str | os.PathLike[str], follow_external: bool = False) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path | RemotePath, follow_external: bool = False) -> None:
+        self.path = Path(path) if isinstance(path, str) else path
         self._opened = open_file(self.path)
         self._surroundings = Surroundings(self._opened) if follow_external else None
         # Size and time as they were when the file was opened: what was planned then is what it was then.
         seen = {"size_bytes": self._opened.size_bytes, "modified_ns": self._opened.modified_ns}
-        self._identity = file_identity(os.fstat(self._opened.descriptor)) | seen
+        self._identity = self._opened.data.identity() | seen
         self._catalog: Catalog | None = None
         self._current: tuple[Table, Readers] | None = None
 
@@ -72,6 +71,7 @@ class Hdf5Store(Store):
                 except LIBRARY_ERRORS as exc:
                     reason = f"HDF5 can't read the file's root group: {one_line(exc)}"
                     self._catalog.damages.append(Damage("unreadable", reason))
+        self._opened.data.check()
         return self._catalog
 
     def opening_damage(self) -> Sequence[Damage]:
@@ -117,12 +117,14 @@ class Hdf5Store(Store):
         runs = DamageRuns(table_rows(readers), origin)
         while row < end:
             lost = {name: loss for name, reader in readers.items() if (loss := reader.losses.at(row))}
+            self._opened.data.check()
             if len(lost) == len(readers):
                 behind = min(end, *(loss.stop for loss in lost.values()))
                 yield from runs.take(row, behind, lost)
             else:
                 behind = batch_stop(readers, row, end if step is None else min(end, row + step))
                 for low, high, columns, losses in segments(readers, row, behind):
+                    self._opened.data.check()
                     yield from runs.take(low, high, losses)
                     if columns:
                         yield row_batch(partition.table, origin, low, high, columns)
@@ -137,10 +139,10 @@ class Hdf5Store(Store):
     def closing_damage(self, positions: int) -> Sequence[Damage]:
         """See `Store.closing_damage`."""
         try:
-            status = os.stat(self.path)
-        except OSError:
+            now = current_identity(self.path)
+        except (OSError, StoreNotFound):
             return [Damage("in-use", "the file was removed while it was read")]
-        if file_identity(status) != self._identity:
+        if now != self._identity:
             return [Damage("in-use", "the file was changed while it was read: this report may fit neither state")]
         changed = self._surroundings.changed() if self._surroundings is not None else []
         return [Damage("in-use", f"{path} was changed while it was read", data={"file": path}) for path in changed]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+
+from .files import ReadOnlyFile
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -40,11 +41,11 @@ class Superblock:
     open_flags: int
 
 
-def read_superblock(descriptor: int, size_bytes: int) -> Superblock | None:
+def read_superblock(file: ReadOnlyFile) -> Superblock | None:
     """The superblock of an open file, ``None`` if it has no HDF5 signature."""
-    offset = 0
+    offset, size_bytes = 0, file.size_bytes
     while offset + len(SIGNATURE) <= size_bytes and offset <= _LAST_OFFSET:
-        head = os.pread(descriptor, 96, offset)
+        head = file.read(offset, 96)
         if head.startswith(SIGNATURE):
             return _parse(head, offset)
         offset = offset * 2 or 512

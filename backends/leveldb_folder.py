@@ -13,6 +13,7 @@ from pathlib import Path
 from .base import DamageKind
 from .errors import StoreError, StoreNotFound, UnknownFormat
 from .files import ReadOnlyFile
+from .remote import RemotePath, open_data
 
 _NAME = re.compile(
     r"(?P<manifest>MANIFEST)-(?P<version>\d{1,19})\Z|(?P<number>\d{1,19})\.(?P<kind>ldb|sst|log)\Z", re.ASCII
@@ -45,7 +46,7 @@ class Folder:
         Names of LevelDB's own kinds that are not regular files.
     """
 
-    path: Path
+    path: Path | RemotePath
     tables: Mapping[int, str]
     logs: Mapping[int, str]
     manifests: Mapping[int, str]
@@ -53,7 +54,7 @@ class Folder:
     irregular: tuple[str, ...]
 
     @classmethod
-    def listed(cls, path: Path) -> Folder:
+    def listed(cls, path: Path | RemotePath) -> Folder:
         """List a folder. Raises `StoreNotFound` or `UnknownFormat` where there is nothing to look at."""
         found: dict[str, dict[int, str]] = {"ldb": {}, "log": {}, "MANIFEST": {}}
         sizes, irregular = {}, []
@@ -77,23 +78,33 @@ class Folder:
     @contextmanager
     def opened(self, name: str) -> Iterator[ReadOnlyFile]:
         """One of the folder's files, while the block lasts. Raises `NotOpened`; reading it may raise OSError."""
-        path = self.path / name
-        try:
-            if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise NotOpened(f"{name} is not a regular file any more")
-            file = ReadOnlyFile(path)
-        except (OSError, StoreError) as exc:
-            if not os.path.lexists(path):
-                raise Vanished(f"{name} has vanished since it was listed") from exc
-            raise NotOpened(f"{name} can't be opened: {exc}") from exc
+        file = self._open(name)
         try:
             yield file
         finally:
             file.close()
 
+    def _open(self, name: str) -> ReadOnlyFile:
+        if isinstance(self.path, RemotePath):
+            try:
+                return open_data(self.path / name)
+            except StoreNotFound as exc:
+                raise Vanished(f"{name} has vanished since it was listed") from exc
+        path = self.path / name
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise NotOpened(f"{name} is not a regular file any more")
+            return ReadOnlyFile(path)
+        except (OSError, StoreError) as exc:
+            if not os.path.lexists(path):
+                raise Vanished(f"{name} has vanished since it was listed") from exc
+            raise NotOpened(f"{name} can't be opened: {exc}") from exc
 
-def _entries(path: Path) -> list[tuple[str, int | None]]:
+
+def _entries(path: Path | RemotePath) -> list[tuple[str, int | None]]:
     """Names and sizes, sorted; no size for what is not a regular file."""
+    if isinstance(path, RemotePath):
+        return [*path.listing(fresh=True)]
     try:
         with os.scandir(path) as entries:
             return sorted((entry.name, _regular_size(entry)) for entry in entries)

@@ -29,6 +29,7 @@ from .leveldb_folder import Folder, NotOpened
 from .leveldb_manifest import read_current
 from .leveldb_merge import Merge
 from .leveldb_plan import Plan
+from .remote import RemotePath
 
 _TABLE = Table()
 _TRIES = 3
@@ -58,8 +59,8 @@ class LevelDbStore(Store):
 
     name: ClassVar[str] = "leveldb"
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | RemotePath | str) -> None:
+        self.path = Path(path) if isinstance(path, str) else path
         for _ in range(_TRIES):
             self._folder = Folder.listed(self.path)
             self._state = _state(self._folder)

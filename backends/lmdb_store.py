@@ -13,7 +13,6 @@ import numpy as np
 from .base import PARTITION_BYTES, Damage, Extent, Partition, RecordBatch, Store, Table
 from .columns import BytesColumn
 from .errors import StoreError, StoreNotFound
-from .files import ReadOnlyFile
 from .lmdb_format import DUP_SORT, LMDB_09, Ints, Tree, sort_key
 from .lmdb_leaves import edge_key
 from .lmdb_metas import newest_transaction, read_snapshot, read_transaction
@@ -22,6 +21,7 @@ from .lmdb_records import VALUES_LOST, RecordReader
 from .lmdb_salvage import free_pages
 from .lmdb_state import State, database_tree, find_leaves, find_state, named_databases, page_reader
 from .lmdb_values import Rows, ValueFetcher
+from .remote import RemotePath, open_data
 
 _TABLE = Table()
 
@@ -78,12 +78,12 @@ class LmdbStore(Store):
 
     name = "lmdb"
 
-    def __init__(self, path: Path, database: str | None = None) -> None:
+    def __init__(self, path: Path | RemotePath, database: str | None = None) -> None:
         self.path = path
         self._database = database
         self._limited = False
         self._pinned: int | None = None
-        self._file = ReadOnlyFile(path / "data.mdb" if path.is_dir() else path)
+        self._file = open_data(path / "data.mdb" if path.is_dir() else path)
         try:
             self._snapshot = read_snapshot(self._file)
             self._reader = page_reader(self._file, self._snapshot)
@@ -213,7 +213,7 @@ class LmdbStore(Store):
         """See `Store.closing_damage`."""
         claimed = self.records_claimed
         lost = None if claimed is None or self._limited else claimed - positions
-        if self._writer_passed(self._transaction):
+        if self._file.replaced() or self._writer_passed(self._transaction):
             reason = "the data set was written to while it was read: this is not one state of it; scan it again"
             return [Damage("in-use", reason, records_lost=lost if lost and lost > 0 else None)]
         if not lost:

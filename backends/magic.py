@@ -25,6 +25,11 @@ def is_lmdb(path: Path) -> bool:
     return any(_lmdb_magic(_read(path, offset, 32)) for offset in (0, *_LMDB_PAGE_SIZES))
 
 
+def is_lmdb_head(head: bytes) -> bool:
+    """As `is_lmdb` for a file of which the first 128 KiB are given."""
+    return any(_lmdb_magic(head[offset : offset + 32]) for offset in (0, *_LMDB_PAGE_SIZES))
+
+
 def is_leveldb(path: Path) -> bool:
     """A folder with CURRENT, or with the manifest, tables or logs that CURRENT would lead to."""
     try:
@@ -32,6 +37,11 @@ def is_leveldb(path: Path) -> bool:
             names = {entry.name for entry in entries if entry.is_file()}
     except OSError:
         return False
+    return is_leveldb_listing(names)
+
+
+def is_leveldb_listing(names: set[str]) -> bool:
+    """As `is_leveldb` for the names of a folder's files."""
     return "data.mdb" not in names and ("CURRENT" in names or any(map(_LEVELDB_FILE.match, names)))
 
 

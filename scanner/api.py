@@ -7,13 +7,16 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import fields as fields_of
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
 from ..backends.errors import StoreError, UsageError
+from ..backends.urls import is_remote
 from .crew import Crew
 from .engines import Engine, open_engine
 from .expectations import Expectations, make_expectations
 from .finding import Finding, Severity
+from .interrupt import interrupting
 from .options import LossName, NetName, Options, PhaseName, Precision, ProbeOptions, Statistics, merged
 from .progress import Progress
 from .report import Report, SourceReport, not_looked_at
@@ -62,6 +65,7 @@ def check(
     found: Callable[[str, Sequence[Finding]], None] | None = None,
     data_root: str | PathLike[str] | None = None,
     work_dir: str | PathLike[str] | None = None,
+    cache_dir: str | PathLike[str] | None = None,
     **options: Unpack[OptionFields],
 ) -> Report:
     """Scan data sets and report what is wrong in them.
@@ -99,6 +103,8 @@ def check(
     work_dir
         A folder, outside of the data sets, for temporary files: about 24 bytes a record from a million records on.
         The system's by default.
+    cache_dir
+        A folder to copy sources on a server to before they are read; without it they are read in ranges.
     options
         See `Options`.
 
@@ -144,6 +150,7 @@ def check(
                     backend=backend,
                     database=database,
                     layout=layout,
+                    at=copy_of(path, cache_dir, progress),
                     crew=workers,
                     engine=engine,
                     progress=progress,
@@ -201,6 +208,28 @@ def as_trained(options: Options, source: str, data_root: str | PathLike[str] | N
     from .net_sources import folders_of
 
     return options_as_trained(options, source, folders_of(data_root))
+
+
+def copy_of(
+    path: str, cache_dir: str | PathLike[str] | None, progress: Callable[[Progress], None] | None
+) -> str | None:
+    """Where the copy of a source on a server is, ``None`` for a path of this machine or without a folder for copies.
+
+    Raises
+    ------
+    StoreError
+        It can't be copied.
+    """
+    if cache_dir is None or not is_remote(path):
+        return None
+    from ..backends.remote_copy import copied
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress(Progress(0, done, total, path))
+
+    with interrupting():
+        return str(copied(path, Path(cache_dir), tell))
 
 
 def preview_probe(

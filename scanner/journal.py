@@ -16,6 +16,7 @@ import xxhash
 
 from ..backends.errors import UsageError
 from ..backends.magic import is_leveldb, is_lmdb
+from ..backends.urls import is_remote
 from .frames import ABOUT, PARTIALS, RUN, FrameFile
 from .partial import Partial
 from .plan import Plan
@@ -141,7 +142,7 @@ def identity_of(plan: Plan) -> dict[str, Any]:
         digest.update(repr((partition.table, partition.token)).encode())
     options = {name: PARTIALS.encode(value) for name, value in asdict(plan.context.options).items()}
     return {
-        "path": os.path.realpath(plan.source.path),
+        "path": plan.source.path if is_remote(plan.source.path) else os.path.realpath(plan.source.path),
         "identity": plan.source.identity,
         "backend": plan.source.backend,
         "database": plan.source.database,

@@ -43,6 +43,7 @@ class Request:
     backend: str | None = None
     database: str | None = None
     layout: str | None = None
+    at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def make_plan(request: Request) -> Plan:
         request.database,
         time.time_ns(),
         follow_external=request.options.follow_external,
+        at=request.at,
     )
     store = open_source(source)
     source = replace(source, identity=store.identity())

@@ -41,6 +41,7 @@ def scan_source(
     backend: str | None = None,
     database: str | None = None,
     layout: str | None = None,
+    at: str | None = None,
     crew: Crew,
     engine: Engine | None = None,
     progress: ProgressCallback | None = None,
@@ -52,6 +53,8 @@ def scan_source(
 
     Parameters
     ----------
+    at
+        A copy of the source on this machine, to be read instead.
     crew
         The workers. The report is the same for any number of them.
     engine
@@ -77,7 +80,7 @@ def scan_source(
     """
     clock = Clock()
     try:
-        plan = plan_source(Request(str(path), options, wanted_rules(options), backend, database, layout), crew)
+        plan = plan_source(Request(str(path), options, wanted_rules(options), backend, database, layout, at), crew)
     except WorkerDied as death:
         return never_opened(str(path), options, death)
     done = None if journal is None else journal.source(plan)

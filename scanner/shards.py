@@ -8,7 +8,7 @@ does: the report is the same, byte for byte but for the run.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -153,10 +153,12 @@ def scan_shard(
     crew: Crew,
     *,
     where: Mapping[str, str | None],
+    copy: Callable[[], str | None] = lambda: None,
     engine: Engine | None = None,
     progress: ProgressCallback | None = None,
 ) -> ShardScan:
-    """Scan a shard of a source and write its partial reports to the file; ``where`` is backend, database, layout.
+    """Scan a shard of a source and write its partial reports to the file; ``where`` is backend, database, layout;
+    ``copy`` gives the place of a copy to read instead.
 
     Raises
     ------
@@ -167,7 +169,7 @@ def scan_shard(
     """
     tally = Tally()
     try:
-        plan = plan_source(Request(path, options, wanted_rules(options), **where), crew)
+        plan = plan_source(Request(path, options, wanted_rules(options), **where, at=copy()), crew)
         share = shard.share(plan.partitions)
         journal = file.source(plan, share.start)
         read_partitions(plan, [plan.tasks()[at] for at in share], tally, crew, engine, progress, journal)

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Unpack
 
 from ..backends.errors import UsageError
-from .api import OptionFields, make_options
+from .api import OptionFields, copy_of, make_options
 from .crew import Crew
 from .engines import open_engine
 from .progress import Progress
@@ -33,6 +34,7 @@ def check_shard(
     crew: Crew | None = None,
     executor: Executor | str | None = None,
     progress: Callable[[Progress], None] | None = None,
+    cache_dir: str | PathLike[str] | None = None,
     **options: Unpack[OptionFields],
 ) -> list[ShardScan]:
     """Scan one shard of data sets and write its partial reports to a file for `merge`.
@@ -78,8 +80,11 @@ def check_shard(
         written = stack.enter_context(ShardFile(file, paths, shard_run(wanted, chosen, where)))
         scans: list[ShardScan] = []
         for path in paths:
+            copy = partial(copy_of, path, cache_dir, progress)
             scans.append(
-                scan_shard(path, chosen, wanted, written, workers, where=where, engine=engine, progress=progress)
+                scan_shard(
+                    path, chosen, wanted, written, workers, where=where, copy=copy, engine=engine, progress=progress
+                )
             )
             if scans[-1].tally.interrupted:
                 break

@@ -28,7 +28,7 @@ from .stamp import decoding, reading, untouch
 class SourceRef:
     """How to open a source again in another process.
 
-    ``scan`` tells one scan of it from the next; ``identity`` is the state that was planned, see `Store.identity`.
+    ``at`` is where it is read instead: a copy on this machine. ``scan`` tells one scan of it from the next; ``identity`` is the state that was planned, see `Store.identity`.
     """
 
     path: str
@@ -37,10 +37,11 @@ class SourceRef:
     scan: int = 0
     identity: Mapping[str, Any] | None = None
     follow_external: bool = False
+    at: str | None = None
 
     def open(self) -> Store:
         """Open the source in the state that was planned."""
-        store = open_store(self.path, self.backend, self.database, self.follow_external)
+        store = open_store(self.at or self.path, self.backend, self.database, self.follow_external)
         if self.identity is not None:
             try:
                 store.pin(self.identity)

@@ -87,6 +87,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "found": None,
         "data_root": None,
         "work_dir": None,
+        "cache_dir": None,
         "select": (),
         "ignore": (),
         "severities": {},

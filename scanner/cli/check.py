@@ -23,6 +23,7 @@ Examples:
   datascan check train_lmdb --quiet --output json=report.json   # in a pipeline
   datascan check                                         # what the configuration file names
   datascan check train_lmdb --shard 3/7 --partial parts/3       # a seventh of it, on one of seven machines
+  datascan check s3://bucket/train.h5                    # on a server: read in ranges
   datascan check train_lmdb --executor dask://head:8786         # on a Dask cluster
 
 \b
@@ -152,6 +153,12 @@ Exit codes:
 )
 @probe_options(hidden=True)
 @params.data_root_option
+@click.option(
+    "--cache-dir",
+    metavar="DIR",
+    help="Copy sources on a server (s3://, https://, ...) to DIR before they are read; without it they are read in "
+    "ranges.",
+)
 @params.jobs_option
 @params.executor_option
 @click.option(

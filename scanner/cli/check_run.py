@@ -178,6 +178,7 @@ class Scans:
                     found=self.live.findings if self.live is not None and self.live.wanted else None,
                     data_root=given["data_root"],
                     work_dir=given["work_dir"],
+                    cache_dir=given["cache_dir"],
                     **self.fields(given),
                 ).reports
         except KeyboardInterrupt:

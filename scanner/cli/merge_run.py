@@ -47,6 +47,7 @@ def run_shard(session: Session, targets: Sequence[Target], given: Mapping[str, A
             layout=given["layout"],
             crew=crew,
             executor=given["executor"],
+            cache_dir=given["cache_dir"],
             progress=bar,
             **option_fields(given),
         )
