@@ -49,21 +49,28 @@ def recognised(path: RemotePath) -> tuple[str, RemotePath]:
         if is_leveldb_listing(names):
             return "leveldb", path
         raise UnknownFormat(f"{path}: no data.mdb (LMDB) and no CURRENT (LevelDB) below this address")
+    inside = path / "data.mdb"
+    if "." not in path.name and _exists(inside):  # a server that does not list its folders, or shows a page for them
+        return "lmdb", inside
+    found = _by_first_bytes(path)
+    if found is None:
+        raise UnknownFormat(f"{path}: not a format that datascan reads; expected LMDB, LevelDB or HDF5")
+    return found, path
+
+
+def _exists(path: RemotePath) -> bool:
     try:
         path.info()
     except StoreNotFound:
-        inside = path / "data.mdb"  # a server that does not list its folders
-        try:
-            inside.info()
-        except StoreNotFound:
-            raise StoreNotFound(f"{path}: there is no such object, and no data.mdb below it") from None
-        return "lmdb", inside
+        return False
+    return True
+
+
+def _by_first_bytes(path: RemotePath) -> str | None:
     file = RemoteFile(path)
     try:
         if is_lmdb_head(file.read(0, 1 << 17)):
-            return "lmdb", path
-        if read_superblock(file) is not None:
-            return "hdf5", path
+            return "lmdb"
+        return "hdf5" if read_superblock(file) is not None else None
     finally:
         file.close()
-    raise UnknownFormat(f"{path}: not a format that datascan reads; expected LMDB, LevelDB or HDF5")

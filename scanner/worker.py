@@ -28,7 +28,8 @@ from .stamp import decoding, reading, untouch
 class SourceRef:
     """How to open a source again in another process.
 
-    ``at`` is where it is read instead: a copy on this machine. ``scan`` tells one scan of it from the next; ``identity`` is the state that was planned, see `Store.identity`.
+    ``at`` is where it is read instead: a copy on this machine. ``scan`` tells one scan of it from the next;
+    ``identity`` is the state that was planned, see `Store.identity`.
     """
 
     path: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def look_at(store: Store, sample: RecordBatch) -> Look:
             continue
         if found is not None:
             reserved[key] = bytes(found[1])
-    return Look(sample.take(~reserved_rows(sample.keys)), reserved, store.path)
+    return Look(sample.take(~reserved_rows(sample.keys)), reserved, Path(str(store.path)))
 
 
 @dataclass(slots=True)
