@@ -362,6 +362,12 @@ def test_batch_normalisation_in_training_leaves_spoilt_samples_out() -> None:
     assert np.isnan(ours[2, 1, 0, 0])
 
 
+def test_a_batch_of_one_value_is_normalised_to_nan_without_epsilon() -> None:
+    blank = [np.zeros(3), np.zeros(3), np.zeros(1)]
+    (ours,) = run_layer('type: "BatchNorm" batch_norm_param { eps: 0 }', drawn(1, 3), weights=blank)
+    assert np.isnan(ours).all()
+
+
 def test_dropout_passes_on_in_the_test_phase_and_drops_alike_for_all_samples_in_training() -> None:
     x = np.ones((3, 1000), np.float32)
     (test,) = run_layer('type: "Dropout"', x, training=False)

@@ -402,3 +402,13 @@ def test_what_real_caffes_pooling_hid_is_named_nevertheless(crew: Crew) -> None:
 def test_pooling_that_spoilt_real_caffes_first_loss(crew: Crew) -> None:
     (finding,) = probe(CAFFE / "data" / "lmdb_raw", crew, str(CAFFE / "runs" / "c5_AVE_k1_s2.train.prototxt")).findings
     assert "shows first in pool1; training meets it in iteration 0" in finding.message
+
+
+@present
+@pytest.mark.parametrize(
+    ("run", "layer"),
+    [("c3_bn_eps0_batch1", "bn"), ("c3_bn_negeps", "bn"), ("c3_lrn_negalpha", "n1")],
+)
+def test_nets_that_were_nan_from_the_first_iteration_in_real_caffe(run: str, layer: str, crew: Crew) -> None:
+    (finding,) = probe(CAFFE / "data" / "lmdb_raw", crew, str(CAFFE / "runs" / f"{run}.train.prototxt")).findings
+    assert f"shows first in {layer}; training meets it in iteration 0" in finding.message

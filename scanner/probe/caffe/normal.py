@@ -39,7 +39,7 @@ def lrn(setting: Setting) -> Run:
 
 
 def batch_norm(setting: Setting) -> Run:
-    """Normalisation by channel: by stored statistics, or in training by those of the samples at hand.
+    """Normalisation by channel: by stored statistics, or in training by those of each batch of the net's size.
 
     Samples with values that are not finite are left out of the statistics, which they would spoil for the others:
     Caffe loses the whole batch.
@@ -50,20 +50,22 @@ def batch_norm(setting: Setting) -> Run:
     sums, squares, factor = setting.blobs
     share = np.float32(0 if factor[0] == 0 else 1 / factor[0])
     shape = (1, -1, *[1] * (len(setting.bottoms[0]) - 2))
+    batch = setting.bottoms[0][0]
 
-    def run(x: Array) -> Array:
-        if stored:
-            mean, variance = sums * share, squares * share
-        else:
-            others = (0, *range(2, x.ndim))
-            finite = np.isfinite(x.reshape(len(x), -1)).all(axis=1)
-            whole_ones = x[finite] if finite.any() else x
-            mean = whole_ones.mean(axis=others)
-            variance = np.square(whole_ones - mean.reshape(shape)).mean(axis=others)
-        normed: Array = (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + eps)
-        return normed
+    def normed(x: Array, mean: Array, variance: Array) -> Array:
+        values: Array = (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + eps)
+        return values
 
-    return each(run)
+    def by_its_own(x: Array) -> Array:
+        others = (0, *range(2, x.ndim))
+        finite = np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+        sound = x[finite] if finite.any() else x
+        mean = sound.mean(axis=others)
+        return normed(x, mean, np.square(sound - mean.reshape(shape)).mean(axis=others))
+
+    if stored:
+        return each(lambda x: normed(x, sums * share, squares * share))
+    return each(lambda x: np.concatenate([by_its_own(x[at : at + batch]) for at in range(0, len(x), batch)]))
 
 
 def mvn(setting: Setting) -> Run:
