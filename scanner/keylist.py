@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from os import PathLike
 
 REMARK = "# "
@@ -17,8 +18,9 @@ def key_line(key: bytes) -> str:
         text = key.decode()
     except UnicodeDecodeError:
         return f"hex:{key.hex()}"
-    plain = text.isprintable() and text and text == text.strip() and "#" not in text and not text.startswith("hex:")
-    return text if plain else f"hex:{key.hex()}"
+    strange = not text.isprintable() or text != text.strip() or not text
+    taken = text.startswith(("hex:", "{", REMARK.strip())) or _POSITION.fullmatch(text) is not None
+    return f"hex:{key.hex()}" if strange or taken else text
 
 
 def position_line(position: int, dataset: str = "") -> str:
@@ -41,7 +43,7 @@ def parse_line(line: str) -> bytes | int | tuple[str, int]:
         return (match["dataset"], position) if match["dataset"] else position
     if not line or line.startswith(REMARK.strip()):
         raise ValueError(f"{line!r} is no key")
-    return line.encode()
+    return line.encode(errors="surrogateescape")
 
 
 def read_keys(path: str | PathLike[str]) -> frozenset[bytes | int | tuple[str, int]]:
@@ -62,8 +64,19 @@ def read_keys(path: str | PathLike[str]) -> frozenset[bytes | int | tuple[str, i
     >>> good = [key for key in keys if key not in bad]  # doctest: +SKIP
     """
     with open(path, encoding="utf-8", newline="\n") as stream:
-        lines = stream.read().split("\n")
+        return frozenset(entries(stream.read().split("\n"), path))
+
+
+def entries(lines: Iterable[str], path: str | PathLike[str]) -> Iterator[bytes | int | tuple[str, int]]:
+    """What the lines of a list stand for; remarks and empty lines are passed over.
+
+    Raises
+    ------
+    ValueError
+        As `read_keys`.
+    """
     for line in lines:
         if line.startswith(f"{REMARK}INCOMPLETE"):
             raise ValueError(f"{path} is not complete: {line.removeprefix(REMARK)}")
-    return frozenset(parse_line(line) for line in lines if line and not line.startswith(REMARK))
+        if line and not line.startswith(REMARK):
+            yield parse_line(line)

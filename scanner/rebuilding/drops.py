@@ -10,11 +10,12 @@ import numpy as np
 
 from ...backends.errors import StoreError
 from ..conclude import Scanned
+from ..keylist import key_line
 from ..rules import rule_named
 from ..rules.store import StoreReaderDied
 from .choices import Choices, Fix
 from .fixes import CURES
-from .keys import Listed, refuse_missing, written_key
+from .keys import Listed, refuse_missing
 from .routes import Positions
 from .spill import Spill, among, blocks
 
@@ -138,7 +139,7 @@ def _listed(scanned: Scanned, listed: Listed, spill: Spill) -> Positions:
         hit = hashes[order][places] == block["key"]
         seen[order[places[hit]]] = True
         found.append(block["position"][hit])
-    missing = [written_key(key) for key, there in zip(listed.keys, seen.tolist(), strict=True) if not there]
+    missing = [key_line(key) for key, there in zip(listed.keys, seen.tolist(), strict=True) if not there]
     for dataset, row in listed.rows:
         position = _position(scanned, dataset, row)
         if position is None:

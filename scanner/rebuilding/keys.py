@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 
 from ...backends.columns import BytesColumn
 from ...backends.errors import UsageError
+from ..keylist import REMARK, parse_line
 from ..prints import key_hashes
 
-_POSITION = re.compile(r"(?:(.*))?#(\d+)")
 _SHOWN = 3
 
 
@@ -31,7 +30,7 @@ class Listed:
 
     @classmethod
     def read(cls, file: str) -> Listed:
-        """The records of a list file: lines as `written_key` writes them, or the JSON lines of a quarantine.
+        """The records of a list file: lines as `key_line` writes them, or the JSON lines of a quarantine.
 
         Raises
         ------
@@ -44,7 +43,9 @@ class Listed:
         except OSError as exc:
             raise UsageError(f"can't read the list {file}: {exc.strerror}") from exc
         for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
+            if line.startswith(f"{REMARK}INCOMPLETE"):
+                raise UsageError(f"the list {file} says that it is not complete: {line.removeprefix(REMARK)}")
+            if line.strip() and not line.startswith(REMARK):
                 try:
                     listed._add(line.rstrip("\r"))
                 except (ValueError, KeyError, TypeError, AttributeError) as exc:
@@ -54,10 +55,12 @@ class Listed:
     def _add(self, line: str) -> None:
         if line.startswith("{"):
             self._add_entry(json.loads(line))
-        elif match := _POSITION.fullmatch(line):
-            self.rows.append((match[1] or "", int(match[2])))
+            return
+        entry = parse_line(line)
+        if isinstance(entry, bytes):
+            self.keys.append(entry)
         else:
-            self.keys.append(parsed_key(line))
+            self.rows.append(("", entry) if isinstance(entry, int) else entry)
 
     def _add_entry(self, entry: dict[str, Any]) -> None:
         if entry.get("key_hex") is not None:
@@ -70,22 +73,6 @@ class Listed:
     def hashes(self) -> NDArray[np.uint64]:
         """Hashes of the keys, in the order of the list."""
         return key_hashes(BytesColumn.from_strings(self.keys)) if self.keys else np.empty(0, np.uint64)
-
-
-def parsed_key(text: str) -> bytes:
-    """The key that a line stands for."""
-    return bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode(errors="surrogateescape")
-
-
-def written_key(key: bytes) -> str:
-    """A key as a line: text where that reads back as the same key."""
-    try:
-        text = key.decode()
-    except UnicodeDecodeError:
-        return f"hex:{key.hex()}"
-    strange = not text.isprintable() or text != text.strip() or not text or "\t" in text
-    taken = text.startswith(("hex:", "{")) or _POSITION.fullmatch(text) is not None
-    return f"hex:{key.hex()}" if strange or taken else text
 
 
 def refuse_missing(file: str, missing: Sequence[str]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...backends.writing import writing
 from ..finding import Finding, Location
+from ..keylist import key_line
 from ..report import SourceReport
-from .keys import written_key
 from .places import MAP_HEAD
 
 LOSING = ("store-damaged", "store-truncated", "store-reader-died", "store-unreadable")
@@ -64,4 +64,4 @@ def append_map(path: Path, rows: Iterable[tuple[int, bytes, bytes, int, int]], n
         if stream.tell() == 0:
             stream.write(MAP_HEAD)
         for position, old, new, number, side in rows:
-            stream.write(f"{written_key(old)}\t{position}\t{written_key(new)}\t{number}\t{names[side]}\n")
+            stream.write(f"{key_line(old)}\t{position}\t{key_line(new)}\t{number}\t{names[side]}\n")

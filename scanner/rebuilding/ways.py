@@ -15,13 +15,13 @@ from ...backends.writing import WriteError, writing
 from ..conclude import Scanned
 from ..finding import Location
 from ..interrupt import interrupting
+from ..keylist import key_line
 from ..plan import Plan
 from ..rebuilt import Rebuilt
 from ..report import Report, SourceReport
 from ..supervisor import WorkerDied
 from ..worker import keys_at
 from .drops import Drops, union
-from .keys import written_key
 from .quarantine import entry_of, write_lines
 from .routes import Positions
 from .spill import Spill, Table, among
@@ -105,9 +105,9 @@ class Way(ABC):
 
     def _line(self, entry: Mapping[str, Any]) -> str:
         if entry["key"] is not None:
-            return written_key(entry["key"].encode())
+            return key_line(entry["key"].encode())
         if entry["key_hex"] is not None:
-            return written_key(bytes.fromhex(entry["key_hex"]))
+            return key_line(bytes.fromhex(entry["key_hex"]))
         dataset = entry["dataset"] or ""
         return f"{entry['file']}:{dataset}#{entry['index']}" if entry["file"] else f"{dataset}#{entry['index']}"
 

@@ -13,8 +13,7 @@ from .numbers import counted
 from .portable import writer
 from .style import DEFAULT, Style
 
-BESIDE = ("record-key-gap", "record-key-order", "record-missing-twin")
-"""Rules that name a sound record beside the fault, besides those about the store."""
+KILLER = "store-reader-died"
 
 MOST_LOST = 1 << 24
 """Rows of one damage that are written out."""
@@ -40,29 +39,35 @@ def threshold(report: SourceReport) -> Severity:
 
 def bad_lines(report: SourceReport) -> Iterator[str]:
     """The lines of a source, in store order; a record with several findings comes several times."""
+    from ..rules import RULES
+
+    blameless = {rule.name for rule in RULES if not rule.blames_record} - {KILLER}
     several = len({(stretch.file, stretch.columns) for stretch in report.stretches}) > 1
     for finding in report.findings:
         if finding.severity >= threshold(report):
-            yield from lines_of(finding, several)
+            yield from lines_of(finding, several, finding.rule in blameless)
 
 
-def lines_of(finding: Finding, several: bool) -> Iterator[str]:
-    """The lines that a finding gives; ``several`` where a row's number alone does not tell which dataset is meant."""
-    location = finding.location
-    store = finding.rule.startswith("store-") and finding.rule != "store-reader-died"
-    if location.dataset is not None and location.key is None and location.index is not None:
-        lost = finding.data.get("records_lost")
-        rows = min(max(lost, 1), MOST_LOST) if store and isinstance(lost, int) else 1
-        file = finding.data.get("file")
-        name = f"{file}:{location.dataset}" if isinstance(file, str) else location.dataset
-        for row in range(location.index, location.index + rows):
-            yield position_line(row, printable(name) if several else "")
-    elif store or finding.rule in BESIDE:
+def lines_of(finding: Finding, several: bool, blameless: bool) -> Iterator[str]:
+    """The lines that a finding gives.
+
+    ``several`` where a row's number alone does not tell which dataset is meant; ``blameless`` where the record that is
+    named is not to blame: the next sound one behind damage or a gap. Rows that damage took are listed all the same.
+    """
+    location, data = finding.location, finding.data
+    if location.index is None:
         return
-    elif location.key is not None:
-        yield key_line(location.key)
-    elif location.index is not None:
-        yield position_line(location.index)
+    lost = data.get("records_lost") if blameless or finding.rule == KILLER else None
+    stop = location.index + (min(max(lost, 1), MOST_LOST) if isinstance(lost, int) else 1)
+    if location.dataset is not None and location.key is None:
+        file = data.get("file")
+        name = f"{file}:{location.dataset}" if isinstance(file, str) else location.dataset
+        for row in range(location.index, stop):
+            yield position_line(row, printable(name) if several else "")
+    elif not blameless:
+        yield position_line(location.index) if location.key is None else key_line(location.key)
+        for position in range(location.index + 1, stop):  # given up behind a record that ends the reader
+            yield position_line(position)
 
 
 def missing(report: SourceReport) -> Iterator[str]:
@@ -70,7 +75,10 @@ def missing(report: SourceReport) -> Iterator[str]:
     for rule, counts in sorted(report.omitted.items()):
         left = sum(count for severity, count in counts.items() if severity >= threshold(report))
         if left:
-            yield f"{left:,} more findings of {rule} were counted and not kept; give a larger --max-findings"
+            yield (
+                f"{left:,} more findings of {rule} were counted and not kept (a larger --max-findings keeps them, and "
+                "datascan rebuild --skip-list lists every record)"
+            )
     if report.error is not None:
         yield report.error
     elif not report.coverage.complete:
