@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.errors import UsageError
+from ..backends.urls import is_remote
 from .toml_lines import Keys, lines_of
 
 OWN, SHARED = "datascan.toml", "pyproject.toml"
@@ -52,7 +53,9 @@ class ConfigFile:
         return self.error(keys, f"unknown key {keys[-1]!r}{inside}; {hint}")
 
     def resolve(self, path: str) -> str:
-        """A path that counts from the file's folder, as it is shown."""
+        """A path that counts from the file's folder, as it is shown; the address of a source on a server stays."""
+        if is_remote(path):
+            return path
         return shown(Path(os.path.abspath(self.path.parent / Path(path).expanduser())))
 
 

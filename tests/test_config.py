@@ -304,3 +304,8 @@ def test_the_example_of_the_documentation_is_a_configuration(tmp_path: Path) -> 
     assert found.sources["train"].expectations.shape == (3, None, None)
     named = set(page.split("## Keys")[1].split("## Sources")[0].replace("`", " ").replace(",", " ").split())
     assert {*SCAN, *RUN} <= named
+
+
+def test_an_address_counts_from_nowhere(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(home, '[sources.far]\npath = "s3://bucket/train.h5"\n')
+    assert "source far  s3://bucket/train.h5" in run(capsys, "config")[1]

@@ -21,10 +21,21 @@ from .probe_params import field_of
 OF_A_RUN = ("resume", "shard", "partial", "debug", "help")
 """Options that belong to one run, and have no place in a file."""
 
-OF_ALL = ("jobs", "executor", "timeout", "max_memory", "work_dir", "outputs", "quiet", "no_progress", "color")
+OF_ALL = (
+    "jobs",
+    "executor",
+    "timeout",
+    "max_memory",
+    "work_dir",
+    "cache_dir",
+    "outputs",
+    "quiet",
+    "no_progress",
+    "color",
+)
 """Options of ``datascan check`` that are about the run as a whole and not about a source."""
 
-PATHS = ("data_root", "work_dir", "mean_file", "prototxt", "onnx", "torch", "caffe", "weights")
+PATHS = ("data_root", "work_dir", "cache_dir", "mean_file", "prototxt", "onnx", "torch", "caffe", "weights")
 """Options whose value is a path: it counts from the file's folder."""
 
 EXPECTATIONS = ("records", "min-records", "max-records", "shape", "dtype", "value-range", "layout", "store")
