@@ -26,6 +26,8 @@ HELP = "datascan --help"
 ALONE = "datascan, 1 worker, without the start"
 
 _SCRIPTS = {"raw": "naive_raw", "floats": "naive_floats", "images": "naive_images", "hdf5": "naive_hdf5"}
+_FULL = ("jpeg-q75", "png")
+_PYPI = {"jpeg-q75": (CLEANVISION, FASTDUP), "jpeg-q95": (CLEANVISION,)}
 _COLD = ("raw", "jpeg-q95", "hdf5", "leveldb")
 
 
@@ -70,7 +72,7 @@ def _ours(workload: Workload, cache: Path) -> Iterator[Contestant]:
     if workload.kind != "growth":
         yield Contestant(OURS_1, _datascan("--jobs", "1", *sampled), checks=True)
     yield Contestant(OURS_2, _datascan("--jobs", "2", *sampled), checks=True)
-    if images:
+    if workload.name in _FULL:
         yield Contestant(FULL_2, _datascan("--jobs", "2", "--statistics", "full"), checks=True)
     if workload.kind == "growth" or workload.name == "digits":
         yield Contestant(ALONE, partial(_alone, cache=cache), own_clock=True)
@@ -100,10 +102,9 @@ def _others(workload: Workload) -> Iterator[Contestant]:
 def _peers(workload: Workload, cache: Path) -> Iterator[Contestant]:
     if _is_jpeg(workload):
         yield Contestant(JPEGINFO, peers.jpeginfo, absent=peers.missing_program("jpeginfo", "jpeginfo"))
-    if workload.name in ("jpeg-q75", "jpeg-q95"):
-        for name in (CLEANVISION, FASTDUP):
-            absent = peers.missing_package(name, cache)
-            yield Contestant(name, partial(peers.from_pypi, name, cache=cache), scale="part", absent=absent)
+    for name in _PYPI.get(workload.name, ()):
+        absent = peers.missing_package(name, cache)
+        yield Contestant(name, partial(peers.from_pypi, name, cache=cache), scale="part", absent=absent)
 
 
 def _cold(workload: Workload) -> Iterator[Contestant]:

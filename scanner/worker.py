@@ -17,7 +17,6 @@ from .layouts.base import Layout, RecordLayout, RowLayout
 from .options import Options
 from .partial import Partial
 from .prints import prints_of
-from .probe.prober import prober_for
 from .rules import StoreRule, instantiate
 from .rules.base import Context, Rule
 from .sample import SampleBatch
@@ -124,6 +123,8 @@ class Checker:
     def _probe(self, samples: SampleBatch) -> None:
         """Run the samples through the network."""
         try:
+            from .probe.prober import prober_for  # the networks: not for every scan
+
             prober = prober_for(self.options, self.layout.traits.caffe, isinstance(self.layout, RowLayout))
             samples.probe = prober.probe(samples)
         except MemoryError:

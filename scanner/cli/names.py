@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from ...backends.errors import UsageError
 from ..layouts import layout_named
 from ..rules import Rule, broken_rule, known_rules
-from ..training.registry import FILE_RULES
 from ..training.rules import FileRule
 
 
 def all_rules() -> tuple[type[Rule] | type[FileRule], ...]:
     """Rules about data sets, then those about solvers, nets and logs."""
+    from ..training.registry import FILE_RULES  # with the readers of those files, which few commands need
+
     return (*known_rules(), *FILE_RULES)
 
 

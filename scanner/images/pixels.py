@@ -75,9 +75,14 @@ def sums_of_image(image: Image.Image) -> ChannelSums | None:
 
 
 def extremes_settle(image: Image.Image) -> bool:
-    """Whether the extremes alone show that every channel has several values."""
+    """Whether the extremes alone show that every channel has several values; those of one row do for almost all."""
     if image.width == 0 or image.height == 0 or image.mode in _WIDE_MODES:
         return False
+    middle = image.height // 2
+    return _has_several_values(image.crop((0, middle, image.width, middle + 1))) or _has_several_values(image)
+
+
+def _has_several_values(image: Image.Image) -> bool:
     bands = image.getbands()
     extremes: Any = image.getextrema() if len(bands) > 1 else (image.getextrema(),)
     return all(low != high for low, high in extremes[: colour_channels(len(bands))])
