@@ -94,7 +94,7 @@ class ArrayBlock:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSums:
-    """Exact sums of one image's pixels, per channel: ``(channels,)`` each.
+    """Sums of one image's pixels, per channel: ``(channels,)`` each.
 
     ``count`` 0 is an image that is whole and left out of the statistics; its extremes may be known (see `uncounted`)
     or not (see `left_out`).

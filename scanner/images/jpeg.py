@@ -15,7 +15,7 @@ from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts, Seen
 from . import pillow
 from .jpeg_markers import ARITHMETIC, LOSSLESS, JpegStructure, bare_jpeg, walk_markers, zeros_are_detail
-from .pixels import GLIMPSE, colour_channels, sums_of_buffer, sums_wanted
+from .pixels import GLIMPSE, colour_channels, sampled_sums_of_buffer, sums_of_buffer, sums_wanted
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
 
 SCANS_BUDGET = 16
@@ -118,7 +118,7 @@ def _strict(data: memoryview | bytes, found: JpegStructure) -> _Decoded:
     space, _, _ = _SPACES[found.components]
     shape = (found.height, found.width, 1 if space == "GRAY" else 4)
     # The buffer is ours, so that a second frame header can't make the decoder allocate more than was allowed.
-    pixels = np.zeros(shape, np.uint8)
+    pixels = np.empty(shape, np.uint8)
     try:
         simplejpeg.decode_jpeg(data, colorspace=space, buffer=pixels)
         return _Decoded(pixels)
@@ -126,6 +126,7 @@ def _strict(data: memoryview | bytes, found: JpegStructure) -> _Decoded:
         complaint = str(exc).partition("(): ")[2] or str(exc)
     if complaint.startswith("Insufficient memory"):
         raise MemoryError(complaint)
+    pixels.fill(0)
     with suppress(ValueError):  # strictness ends before the output where all scans are read first
         simplejpeg.decode_jpeg(data, colorspace=space, buffer=pixels, strict=False)
     return _Decoded(pixels, complaint)
@@ -190,7 +191,7 @@ def _decode(data: memoryview, found: JpegStructure, options: Options) -> tuple[C
     if rest.complaint is None or _is_padding(data, found, rest.complaint):
         remarks = [] if first.complaint is None else [f"libjpeg remarks: {first.complaint}"]
         oddities = [image_fault("image-oddity", remark) for remark in remarks]
-        return _judged(data, found, _sums(rest, found), oddities)
+        return _judged(data, found, _sums(rest, found, options), oddities)
     if rest.nothing:
         return _with_pillow(data, found, options, rest.complaint)
     if found.end is None and bytes(data[-2:]) != _END:
@@ -206,9 +207,10 @@ def _judged(
     return (sums, list(oddities)) if lost is None else (None, [lost])
 
 
-def _sums(decoded: _Decoded, found: JpegStructure) -> ChannelSums:
+def _sums(decoded: _Decoded, found: JpegStructure, options: Options) -> ChannelSums:
     _, mode, channels = _SPACES[found.components]
-    return sums_of_buffer(decoded.pixels, mode, channels)
+    summed = sampled_sums_of_buffer if options.statistics == "sampled" else sums_of_buffer
+    return summed(decoded.pixels, mode, channels)
 
 
 def _lost_sector(data: memoryview, found: JpegStructure) -> Fault | None:

@@ -287,7 +287,27 @@ def test_sums_are_of_the_images_that_their_bytes_choose(monkeypatch: pytest.Monk
         full, sampled = facts_of(images[index])
         assert full.sums is not None
         assert sampled.sums is not None
-        assert sampled.sums.total.tolist() == full.sums.total.tolist()
+        assert sampled.sums.count == full.sums.count
+        assert sampled.sums.total == pytest.approx(full.sums.total, rel=0.02)  # of one row in four
+        assert sampled.sums.squares == pytest.approx(full.sums.squares, rel=0.04)
+
+
+@pytest.mark.parametrize("height", [1, 3, 4, 97, 375])
+def test_of_a_chosen_image_one_row_in_four_is_summed_up(height: int) -> None:
+    picture = photo(height, 40)
+    picture[..., 2] = 9
+    padded = np.ascontiguousarray(np.dstack([picture, np.zeros_like(picture[..., :1])]))
+    sums = pixels.sampled_sums_of_buffer(padded, "RGBX", 3)
+    exact = picture.reshape(-1, 3).astype(np.float64)  # a channel with one value has all rows looked at
+    assert sums.total.tolist() == exact.sum(axis=0).tolist()
+    assert sums.minimum[2] == sums.maximum[2] == 9
+    grey = np.ascontiguousarray(picture[..., :1])
+    sums = pixels.sampled_sums_of_buffer(grey, "L", 1)
+    rows = grey[::4][: height // 4] if height >= 4 else grey
+    assert sums.count == grey.size
+    assert sums.total[0] / sums.count == pytest.approx(rows.mean())
+    assert sums.squares[0] / sums.count == pytest.approx((rows.astype(np.float64) ** 2).mean())
+    assert (sums.minimum[0], sums.maximum[0]) == (rows.min(), rows.max())
 
 
 def test_a_scan_says_of_how_many_images_its_statistics_are(tmp_path: Path, crew: Crew) -> None:
