@@ -96,6 +96,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "ignore_labels": (),
         "batch_size": None,
         "crop": None,
+        "charset": None,
         "extreme": 1e6,
         "max_pixels": 1 << 28,
         "max_findings": 1000,
