@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .api import check
+from .api_compare import compare
 from .api_rebuild import rebuild
 from .finding import Finding, Location, Severity
 from .keylist import read_keys
@@ -20,6 +21,7 @@ __all__ = [
     "__version__",
     "check",
     "check_shard",
+    "compare",
     "merge",
     "read_keys",
     "rebuild",

@@ -224,6 +224,12 @@ def _keyless(scanned: Scanned, finding: Finding) -> tuple[int, Partition, int] |
     return (*span, location.index - span[0])
 
 
+def keys_of(ask: Ask, plan: Plan, scanned: Scanned, positions: Sequence[int]) -> dict[int, bytes]:
+    """Keys of some positions; what has none, or can't be read again, is missing."""
+    asked = [Finding("", Severity.INFO, "", Location(index=position)) for position in positions]
+    return _missing_keys(ask, plan, scanned, asked)
+
+
 def _missing_keys(ask: Ask, plan: Plan, scanned: Scanned, findings: list[Finding]) -> dict[int, bytes]:
     """Keys of positions that whole-set rules named; only the partitions that hold them are read again."""
     wanted: dict[int, tuple[Partition, list[int]]] = {}

@@ -180,6 +180,8 @@ class Options:
         Keep the positions of all findings, and a fingerprint of every record, for a rebuild.
     expect
         What is known of the source: compared with what is found.
+    keyed
+        Keep a hash of every key beside that of the contents, for a comparison of two sets.
     remember
         Sum up each record's key and contents, to be compared with an earlier or a later scan.
     """
@@ -204,6 +206,7 @@ class Options:
     expect: Expectations = NOTHING_EXPECTED
     remember: bool = False
     trace: Trace | None = None
+    keyed: bool = False
 
     @property
     def most_logged(self) -> int:

@@ -14,7 +14,20 @@ from ..version import __version__
 from .session import Session
 from .variables import name_variables
 
-COMMANDS = ("check", "probe", "doctor", "lint", "rebuild", "merge", "show", "config", "rules", "plugins", "demo")
+COMMANDS = (
+    "check",
+    "probe",
+    "doctor",
+    "lint",
+    "rebuild",
+    "compare",
+    "merge",
+    "show",
+    "config",
+    "rules",
+    "plugins",
+    "demo",
+)
 """Module of this package and function in it, both of the command's name."""
 
 

@@ -109,7 +109,7 @@ def tally_lines(title: str, value: object, style: Style) -> Iterator[str]:
     yield from (" " * (len(title) + 2) + line for line in others)
 
 
-def bar_of(count: int, most: int, columns: int) -> str:
+def bar_of(count: float, most: float, columns: int) -> str:
     """A bar in halves of a column; what is there shows at least a half."""
     halves = max(round(2 * columns * count / most), 1) if count else 0
     return "█" * (halves // 2) + "▌" * (halves % 2)

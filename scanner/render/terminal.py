@@ -9,6 +9,7 @@ from ..finding import Severity
 from ..printable import clip, encodable, fill, pad, printable, width
 from ..report import LOSING, ExitCode, NotRun, Report, SourceReport
 from .causes import cause_lines
+from .comparison import comparison_lines
 from .findings import group_lines, grouped
 from .numbers import counted, duration, share, size
 from .pages import Page
@@ -85,6 +86,7 @@ def source_lines(report: SourceReport, style: Style, pages: Mapping[str, Page]) 
         yield from group_lines(group, style, pages.get(group.rule) if first and not style.quiet else None)
     if not style.quiet:
         yield from statistics_lines(report.statistics, style)
+        yield from comparison_lines(report.statistics.get("comparison"), style)
 
 
 # ---- verdict ----

@@ -33,6 +33,15 @@ from .record import RecordEmpty, RecordMissingTwin, RecordSizeMismatch, RecordUn
 from .record_fields import RecordMissingField
 from .record_set import RecordDuplicate, RecordKeyGap, RecordKeyOrder, RecordLabelConflict
 from .record_shape import RecordMixedShapes, RecordShapeMismatch
+from .sets import (
+    SetClassMissing,
+    SetKeyConflict,
+    SetLabelDrift,
+    SetLeak,
+    SetRule,
+    SetShapeDrift,
+    SetValueDrift,
+)
 from .store import (
     StoreCountMismatch,
     StoreDamaged,
@@ -53,6 +62,7 @@ __all__ = [
     "RULE_PLUGINS",
     "Context",
     "Rule",
+    "SetRule",
     "StoreRule",
     "broken_rule",
     "instantiate",
@@ -119,6 +129,12 @@ RULES: tuple[type[Rule], ...] = (
     ExpectShape,
     ExpectDtype,
     ExpectValueRange,
+    SetLeak,
+    SetKeyConflict,
+    SetLabelDrift,
+    SetClassMissing,
+    SetShapeDrift,
+    SetValueDrift,
 )
 
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(rule.name.partition("-")[0] for rule in RULES))

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...backends.base import RecordBatch
 from ..options import Options
 from ..sample import SampleBatch
 from ..spill import Sorter, Workspace
 from .hashes import Hashes, content_hashes
 
 Positions = NDArray[np.int64]
+
+SECOND = 1 << 63
+"""Marks the position of a record of the second of two sets that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +28,19 @@ class Chunk:
     hashes: Hashes
     first: int
     positions: Positions | None
+    keys: NDArray[np.uint64] | None = None
 
     @classmethod
-    def of(cls, hashes: Hashes, positions: Positions) -> Chunk:
+    def of(cls, hashes: Hashes, positions: Positions, keys: NDArray[np.uint64] | None = None) -> Chunk:
         """A chunk that keeps its positions only if they have holes."""
         first = int(positions[0])
         gapless = int(positions[-1]) - first == len(positions) - 1
-        return cls(hashes, first, None if gapless else positions.copy())
+        return cls(hashes, first, None if gapless else positions.copy(), keys)
 
     def shifted(self, offset: int) -> Chunk:
         """The chunk with its positions moved."""
-        return Chunk(self.hashes, self.first + offset, None if self.positions is None else self.positions + offset)
+        positions = None if self.positions is None else self.positions + offset
+        return Chunk(self.hashes, self.first + offset, positions, self.keys)
 
     def rows(self) -> NDArray[np.uint64]:
         """Hash and position of each record: ``(n, 3)``."""
@@ -54,7 +60,10 @@ class ContentSummary:
 
     def __init__(self, options: Options) -> None:
         self.chunks: list[Chunk] = []
+        self.keyed = options.keyed
+        self.side = 0
         self.sorter: Sorter | None = None
+        self.keys: Sorter | None = None
 
     def __len__(self) -> int:
         return sum(len(chunk.hashes) for chunk in self.chunks) + (0 if self.sorter is None else len(self.sorter))
@@ -68,7 +77,10 @@ class ContentSummary:
         if not filled.all():
             contents, rows = contents.take(filled), rows[filled]
         if len(contents):
-            self.chunks.append(Chunk.of(content_hashes(contents), samples.batch.positions[rows]))
+            batch, keys = samples.batch, None
+            if self.keyed and isinstance(batch, RecordBatch):
+                keys = content_hashes(batch.keys.take(rows))[:, 0].copy()
+            self.chunks.append(Chunk.of(content_hashes(contents), batch.positions[rows], keys))
 
     def merge(self, later: ContentSummary, offset: int) -> None:
         """See `SummaryPart.merge`."""
@@ -79,10 +91,19 @@ class ContentSummary:
     def spill_to(self, workspace: Workspace) -> None:
         """See `SummaryPart.spill_to`."""
         self.sorter = Sorter(3, workspace)
+        self.keys = Sorter(3, workspace) if self.keyed else None
+
+    def join(self, first: ContentSummary) -> None:
+        """Let what this one is given be sorted among the records of another set, marked as of the second."""
+        self.sorter, self.keys, self.side = first.sorter, first.keys, SECOND
 
     def _sort_into(self, sorter: Sorter) -> None:
         for chunk in self.chunks:
-            sorter.add(chunk.rows())
+            rows = chunk.rows()
+            rows[:, 2] |= np.uint64(self.side)
+            sorter.add(rows)
+            if self.keys is not None and chunk.keys is not None:
+                self.keys.add(np.stack([chunk.keys, rows[:, 2], rows[:, 0]], axis=1))
         self.chunks.clear()
 
     def statistics(self) -> dict[str, Any]:
@@ -100,14 +121,26 @@ class ContentSummary:
         if self.sorter is None:
             self.sorter = Sorter(3, Workspace())
         self._sort_into(self.sorter)
-        last: NDArray[np.uint64] | None = None  # a hash and the first position with it
-        for rows in self.sorter.blocks():
-            if last is not None:
-                rows = np.concatenate([last[None], rows])
-            begins = np.ones(len(rows), np.bool_)
-            begins[1:] = (rows[1:, 0] != rows[:-1, 0]) | (rows[1:, 1] != rows[:-1, 1])
-            group = np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))
-            last = rows[group[-1]]
-            if not begins.all():
+        for rows, group in grouped(self.sorter, 2):
+            later = group != np.arange(len(rows))
+            if later.any():
                 positions = rows[:, 2]
-                yield np.stack([positions[group[~begins]], positions[~begins]], axis=1)
+                yield np.stack([positions[group[later]], positions[later]], axis=1)
+
+
+def grouped(sorter: Sorter, columns: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.intp]]]:
+    """Sorted rows in blocks, and for each row the first of the block with the same leading columns.
+
+    Where such rows go on in the next block, the first of them stands at its beginning once more.
+    """
+    last: NDArray[np.uint64] | None = None
+    for rows in sorter.blocks():
+        if last is not None:
+            rows = np.concatenate([last[None], rows])
+        begins = np.ones(len(rows), np.bool_)
+        begins[1:] = False
+        for column in range(columns):
+            begins[1:] |= rows[1:, column] != rows[:-1, column]
+        group = np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))
+        last = rows[group[-1]]
+        yield rows, group

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,7 +54,18 @@ class Copies:
 
 
 def find_copies(contents: ContentSummary, labels: LabelSequence | None, workspace: Workspace, cap: int) -> Copies:
-    """Tell copies apart by their labels, in bounded memory: sorted by the first records, then by their own place.
+    """The copies within a set. Raises `SpillError` where there is no room."""
+    return tell_apart(contents.pairs(), labels, labels, workspace, cap)
+
+
+def tell_apart(
+    pairs: Iterable[NDArray[np.uint64]],
+    first_labels: LabelSequence | None,
+    labels: LabelSequence | None,
+    workspace: Workspace,
+    cap: int,
+) -> Copies:
+    """Tell pairs (a first record, a later one) apart by their labels: sorted by the first records, then by the later.
 
     Raises
     ------
@@ -62,10 +73,10 @@ def find_copies(contents: ContentSummary, labels: LabelSequence | None, workspac
         There was no room.
     """
     by_first, by_position = Sorter(2, workspace), Sorter(3, workspace)
-    for pairs in contents.pairs():
-        by_first.add(pairs)
+    for some in pairs:
+        by_first.add(some)
     for rows in by_first.blocks():
-        by_position.add(np.column_stack([rows[:, ::-1], _labels_at(labels, rows[:, 0]).view(np.uint64)]))
+        by_position.add(np.column_stack([rows[:, ::-1], _labels_at(first_labels, rows[:, 0]).view(np.uint64)]))
     found = Copies(CopyLog(cap), CopyLog(cap))
     for rows in by_position.blocks():
         position, first, first_label = rows.T.view(np.int64)

@@ -28,6 +28,7 @@ CONTRACT = {
     "box": "invalid",
     "probe": "non-finite failed",
     "expect": "store layout records shape dtype value-range",
+    "set": "leak key-conflict label-drift class-missing shape-drift value-drift",
 }
 """Names without their family: what reports, configuration files and habits are built on."""
 
@@ -62,7 +63,7 @@ def test_every_rule_has_a_page_and_a_name_of_its_family(rule: type[Rule]) -> Non
 
 
 def test_families_stand_in_the_order_of_the_rules() -> None:
-    assert FAMILIES == ("store", "record", "image", "value", "label", "box", "probe", "expect")
+    assert FAMILIES == ("store", "record", "image", "value", "label", "box", "probe", "expect", "set")
 
 
 @pytest.mark.parametrize(

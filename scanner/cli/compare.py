@@ -1,0 +1,116 @@
+"""``datascan compare``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import params
+from .session import Session
+
+EXAMPLES = """
+\b
+Examples:
+  datascan compare train_lmdb val_lmdb                       # is a validation record in the training set?
+  datascan compare old_lmdb new.h5 --ignore set-leak         # two versions: what has changed
+  datascan compare train_lmdb val_lmdb --select set-leak --output json=leak.json
+
+\b
+Exit codes:
+  0  both were looked at, and nothing at or above --fail-on
+  1  findings at or above --fail-on
+  2  an option that makes no sense; nothing was read
+  3  could not look, or not at all of both
+  4  a bug in datascan
+  130  interrupted; the partial report is written, marked incomplete
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Say what two data sets share, and how they differ.")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@params.backend_option
+@params.database_option
+@params.layout_option
+@click.option(
+    "--select",
+    metavar="NAMES",
+    multiple=True,
+    callback=params.names,
+    help="Only these rules or families (set, store); a comma list, repeatable.  [default: all]",
+)
+@click.option(
+    "--ignore",
+    metavar="NAMES",
+    multiple=True,
+    callback=params.names,
+    help="Not these rules or families; wins over --select.",
+)
+@click.option(
+    "--severity",
+    "severities",
+    metavar="RULE=LEVEL",
+    multiple=True,
+    callback=params.levels,
+    help="Report a rule as error, warning or info; repeatable.  [default: the rule's own]",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([*params.LEVELS, "never"]),
+    default="error",
+    show_default=True,
+    help="Findings at or above it make the verdict FAIL.",
+)
+@click.option(
+    "--max-findings",
+    metavar="N",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="Findings kept for each rule; the rest is counted.",
+)
+@params.jobs_option
+@params.executor_option
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    callback=params.number,
+    help="A record that takes longer is reported, and the scan goes on behind it.",
+)
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    default="4G",
+    show_default=True,
+    callback=params.size_bytes,
+    help="A record whose reader takes more memory is reported (512M, 2G, none).",
+)
+@params.work_dir_option
+@params.outputs_option
+@click.option("-q", "--quiet", is_flag=True, help="Text says nothing of sets that passed, and no progress is shown.")
+@click.option("--no-progress", is_flag=True, help="Show no progress.")
+@params.colour_option
+@params.debug_option
+@click.pass_obj
+def compare(session: Session, /, first: str, second: str, **given: Any) -> int:
+    """Read both data sets and say which records of B are in A as well, which keys name other contents, and how labels,
+    shapes and values differ.
+
+    A and B are data sets of any kind that 'datascan check' reads, the training set first. Contents are compared, not
+    files: an LMDB can be compared with HDF5. Nothing is ever written to either.
+    """
+    from ..api import check_limits
+    from ..crew import Crew
+    from ..interrupt import uninterrupted
+    from ..supervisor import Limits
+
+    with uninterrupted():
+        check_limits(given["timeout"], given["max_memory"])
+        with Crew(given["jobs"], Limits(given["timeout"], given["max_memory"])) as crew:
+            from .compare_run import run_compare  # while the first worker starts
+
+            return run_compare(session, first, second, given, crew)
