@@ -258,6 +258,10 @@ class Store(ABC):
         """The datasets of a store of rows, in file order; empty for a key-value store."""
         return ()
 
+    def attributes(self, path: str, names: Sequence[str]) -> dict[str, Any]:
+        """Attributes of a group or dataset of a store of rows: plain numbers and short text, those that are there."""
+        return {}
+
     @abstractmethod
     def partitions(self, tables: Sequence[Table] | None = None, limit: int | None = None) -> list[Partition]:
         """Cut tables into partitions of about `PARTITION_BYTES`, in store order.

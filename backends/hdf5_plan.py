@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from .base import BATCH_BYTES, BATCH_RECORDS, PARTITION_BYTES, Column, Damage, RowBatch, Table
+from .hdf5_catalog import Catalog
 from .hdf5_loss import Loss
 from .hdf5_readers import ColumnReader
 
@@ -17,6 +19,25 @@ ROW_WEIGHT = 256
 
 Readers = Mapping[str, ColumnReader]
 """The readers of a table's columns, by dataset path."""
+
+
+def small_table(table: Table, catalog: Catalog) -> tuple[int, int] | None:
+    """Rows and bytes of a table that is one partition whatever is lost of it, ``None`` where it must be opened.
+
+    A file of a thousand episodes has ten thousand small datasets: to open each of them to see that it is small would
+    take longer than to read them.
+    """
+    infos = [catalog.by_path.get(path) for path in table.columns]
+    rows, size_bytes = [], 0
+    for info in infos:
+        plain = info is not None and info.readable and info.kind in ("numeric", "bool") and bool(info.shape)
+        if info is None or not plain or info.path in catalog.outside or info.path in catalog.fields:
+            return None
+        rows.append((info.shape or (0,))[0])
+        size_bytes += math.prod(info.shape or ()) * info.itemsize
+    if not rows or not size_bytes or max(size_bytes, max(rows) * ROW_WEIGHT) > PARTITION_BYTES:
+        return None
+    return min(rows), size_bytes
 
 
 def table_rows(readers: Readers) -> int:

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 from .base import Batch, Damage, DatasetInfo, Extent, Partition, RecordBatch, Store, Table
 from .errors import StoreError, StoreNotFound
+from .hdf5_attributes import attributes_of
 from .hdf5_catalog import Catalog, read_catalog
 from .hdf5_file import open_file
 from .hdf5_library import LIBRARY_ERRORS, one_line
 from .hdf5_outside import NotFollowed, Surroundings
-from .hdf5_plan import DamageRuns, Readers, batch_stop, cut_rows, row_batch, segments, table_rows
+from .hdf5_plan import DamageRuns, Readers, batch_stop, cut_rows, row_batch, segments, small_table, table_rows
 from .hdf5_readers import ColumnReader, FixedReader, LostReader, make_reader
 from .hdf5_sources import open_dataset
 from .remote import RemotePath, current_identity
@@ -86,6 +87,10 @@ class Hdf5Store(Store):
         """See `Store.datasets`."""
         return self.catalog.datasets
 
+    def attributes(self, path: str, names: Sequence[str]) -> dict[str, Any]:
+        """See `Store.attributes`."""
+        return {} if self._opened.file is None else attributes_of(self._opened.file.id, path, names)
+
     def partitions(self, tables: Sequence[Table] | None = None, limit: int | None = None) -> list[Partition]:
         """See `Store.partitions`; without ``tables`` each readable dataset is one."""
         if tables is None:
@@ -95,6 +100,9 @@ class Hdf5Store(Store):
         partitions: list[Partition] = []
         left = limit
         for table in tables:
+            if left is None and (small := small_table(table, self.catalog)) is not None:
+                partitions.append(Partition(len(partitions), table, (0, small[0]), small[1]))
+                continue
             readers = self._table_readers(table)
             rows = table_rows(readers) if left is None else min(table_rows(readers), left)
             for start, stop, size_bytes in cut_rows(readers, rows):

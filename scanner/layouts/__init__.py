@@ -36,6 +36,15 @@ _PLACES = {
     "msgpack-records": ("msgpack_records", "MsgpackRecords"),
     "raw": ("raw", "Raw"),
     "caffe-hdf5": ("hdf5_caffe", "CaffeHdf5"),
+    "robomimic": ("robot_demos", "Robomimic"),
+    "aloha": ("robot_demos", "Aloha"),
+    "minari": ("offline_rl", "Minari"),
+    "d4rl": ("offline_rl", "D4rl"),
+    "fastmri": ("science", "FastMri"),
+    "ann-benchmarks": ("science", "AnnBenchmarks"),
+    "jetnet": ("science", "JetNet"),
+    "pdebench": ("science", "PdeBench"),
+    "matlab": ("science", "Matlab"),
     "hdf5-pairs": ("hdf5_pairs", "Hdf5Pairs"),
     "hdf5-arrays": ("hdf5_arrays", "Hdf5Arrays"),
 }
@@ -66,7 +75,20 @@ RECORD_LAYOUTS = (
 Layouts that a set's reserved keys, its keys or its neighbours speak for come before those that know values alone.
 """
 
-ROW_LAYOUTS = ("caffe-hdf5", "hdf5-pairs", "hdf5-arrays")
+ROW_LAYOUTS = (
+    "caffe-hdf5",
+    "robomimic",
+    "aloha",
+    "minari",
+    "d4rl",
+    "fastmri",
+    "ann-benchmarks",
+    "jetnet",
+    "pdebench",
+    "matlab",
+    "hdf5-pairs",
+    "hdf5-arrays",
+)
 """Those of HDF5, the most specific first: the first that recognises its datasets is taken."""
 
 

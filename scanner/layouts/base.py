@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ...backends.base import DatasetInfo, RecordBatch, RowBatch, Table
+from ...backends.base import DatasetInfo, RecordBatch, RowBatch, Store, Table
 from ...backends.plugins import import_named
 from ..options import Options
 from ..sample import Fault, SampleBatch
@@ -79,12 +79,12 @@ class Look:
     reserved
         The reserved keys that the store has, with their values.
     path
-        Where the store is; a file beside it may belong to it (see `sidecars`).
+        Where the store is, if it is in a file system; a file beside it may belong to it (see `sidecars`).
     """
 
     sample: RecordBatch
     reserved: Mapping[bytes, bytes] = field(default_factory=dict)
-    path: Path = Path()
+    path: Path | None = None
 
 
 class RecordLayout(Layout):
@@ -161,6 +161,14 @@ class RecordLayout(Layout):
 
 class RowLayout(Layout):
     """A layout of HDF5 datasets. Made from the datasets' descriptions; `None` from `recognise` if they don't fit."""
+
+    @classmethod
+    def belongs(cls, store: Store) -> bool:
+        """Whether the file itself can be of this layout, whatever its datasets are called."""
+        return True
+
+    def consult(self, store: Store) -> None:  # most have nothing to ask
+        """Ask the store for what is not in the descriptions (attributes). Called once, where the scan is planned."""
 
     @classmethod
     @abstractmethod

@@ -43,7 +43,9 @@ _read: dict[tuple[Path, int, int], tuple[Sizes, list[int]]] = {}
 """The file that was read last, by place, time and size: a worker reads it once, not for every partition."""
 
 
-def _meta_info(folder: Path) -> tuple[Sizes, list[int]]:
+def _meta_info(folder: Path | None) -> tuple[Sizes, list[int]]:
+    if folder is None:
+        return {}, []
     try:
         status = os.stat(folder / META_INFO)
     except OSError:
@@ -62,7 +64,7 @@ class BasicSr(EncodedImages):
     title = "BasicSR: images by file stem, with meta_info.txt beside data.mdb"
     traits = Traits(key_numbers=False)
 
-    def __init__(self, options: Options, folder: Path = Path()) -> None:
+    def __init__(self, options: Options, folder: Path | None = None) -> None:
         super().__init__(options)
         self.folder = folder
 

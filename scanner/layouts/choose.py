@@ -75,7 +75,8 @@ def look_at(store: Store, sample: RecordBatch) -> Look:
             continue
         if found is not None:
             reserved[key] = bytes(found[1])
-    return Look(sample.take(~reserved_rows(sample.keys)), reserved, Path(str(store.path)))
+    here = store.path if isinstance(store.path, Path) else None
+    return Look(sample.take(~reserved_rows(sample.keys)), reserved, here)
 
 
 @dataclass(slots=True)
@@ -154,13 +155,16 @@ def _choose_rows(store: Store, options: Options, forced: str | None) -> Choice:
         made = layout.recognise(datasets, options)
         if made is None:
             raise UsageError(f"the datasets of {store.path} are not {forced}; without --layout one is chosen")
+        made.consult(store)
         return Choice(made, tuple(made.tables()))
     failed: list[tuple[str, str]] = []
     for name in row_layouts():
         layout = LAYOUTS[name]
         assert issubclass(layout, RowLayout)
         try:
-            made = layout.recognise(datasets, options)
+            made = layout.recognise(datasets, options) if layout.belongs(store) else None
+            if made is not None:
+                made.consult(store)
             tables = () if made is None else tuple(made.tables())
         except Exception as exc:
             if name not in LAYOUTS.foreign:

@@ -45,12 +45,12 @@ class DigitsPairs(CaffeDatum):
     @classmethod
     def belongs(cls, look: Look) -> bool:
         """See `RecordLayout.belongs`."""
-        return sibling(look.path) is not None
+        return look.path is not None and sibling(look.path) is not None
 
     @classmethod
     def made_for(cls, options: Options, look: Look) -> RecordLayout:
         """See `RecordLayout.made_for`."""
-        return cls(options, look.path.name == "labels")
+        return cls(options, look.path is not None and look.path.name == "labels")
 
     @classmethod
     def agrees(cls, sample: RecordBatch) -> Sequence[bool]:

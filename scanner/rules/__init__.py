@@ -26,6 +26,7 @@ from .image import (
     ImageUndecodable,
 )
 from .label import LabelMissing, LabelNan, LabelNegative, LabelNonInteger, LabelOneHot, LabelOutOfRange
+from .label_contradiction import LabelContradiction
 from .label_set import LabelAbsentClass, LabelConstant, LabelImbalance, LabelOffset, LabelRareClass, LabelSorted
 from .label_text import LabelText
 from .probe import ProbeFailed, ProbeNonFinite
@@ -120,6 +121,7 @@ RULES: tuple[type[Rule], ...] = (
     LabelConstant,
     LabelSorted,
     LabelText,
+    LabelContradiction,
     BoxInvalid,
     ProbeNonFinite,
     ProbeFailed,

@@ -23,7 +23,7 @@ CONTRACT = {
     "value": "nan inf extreme constant unscaled",
     "label": (
         "missing nan non-integer negative out-of-range one-hot offset absent-class rare-class imbalance "
-        "constant sorted text"
+        "constant sorted text contradiction"
     ),
     "box": "invalid",
     "probe": "non-finite failed",
