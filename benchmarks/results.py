@@ -10,12 +10,12 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = ("numpy", "pillow", "simplejpeg", "deflate", "h5py", "lmdb", "plyvel", "protobuf", "xxhash")
+LIBRARIES = ("numpy", "simsimd", "pillow", "simplejpeg", "deflate", "h5py", "lmdb", "plyvel", "protobuf", "xxhash")
 
 Clock = Literal["cpu", "wall"]
 
@@ -125,9 +125,16 @@ def machine() -> str:
     described = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line.partition(":")[2].strip() for line in described if "model name" in line), platform.processor())
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    libraries = ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, {system}, {libraries}"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # some come only where they can
+        return "is not installed"
 
 
 def code() -> str:
