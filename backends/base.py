@@ -21,6 +21,9 @@ BATCH_BYTES = 16 << 20
 BATCH_RECORDS = 1 << 14
 """Most records in a batch, so that small records do not make a huge one."""
 
+BATCH_ROWS = 1 << 16
+"""Most rows in a batch of arrays: what a call costs is shared by more of them than of records."""
+
 PARTITION_BYTES = 64 << 20
 """Aimed-at size of a partition. It never depends on the number of workers: the report must not either."""
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .base import BATCH_BYTES, BATCH_RECORDS, PARTITION_BYTES, Column, Damage, RowBatch, Table
+from .base import BATCH_BYTES, BATCH_ROWS, PARTITION_BYTES, Column, Damage, RowBatch, Table
 from .hdf5_catalog import Catalog
 from .hdf5_loss import Loss
 from .hdf5_readers import ColumnReader
@@ -84,7 +84,7 @@ def _present(readers: Readers, row: int, stop: int) -> tuple[list[ColumnReader],
 def batch_stop(readers: Readers, start: int, stop: int) -> int:
     """Where the batch that begins at ``start`` ends: about `BATCH_BYTES`, and on the edge of a chunk if possible."""
     present, stop = _present(readers, start, stop)
-    step = min(max(BATCH_BYTES // max(_row_bytes(present), 1), 1), BATCH_RECORDS)
+    step = min(max(BATCH_BYTES // max(_row_bytes(present), 1), 1), BATCH_ROWS)
     unit = _unit(present)
     edge = _aligned(start, step, unit) if unit <= step else min(start + step, (start // unit + 1) * unit)
     stop = min(edge, stop)

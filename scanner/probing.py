@@ -10,12 +10,11 @@ from ..backends.base import Batch, Partition, RecordBatch, RowBatch
 from .layouts.base import Layout, RecordLayout, RowLayout
 from .options import Options, ProbeTask
 from .plan import Plan
-from .probe.settle import settle
-from .probe.train import Curve, train
 from .report import NotRun
 from .rules.probe import ProbeNonFinite
 from .sample import SampleBatch
 from .stamp import decoding, reading, untouch
+from .summary.probe import Curve
 from .supervisor import WorkerDied
 from .worker import SourceRef, open_source
 
@@ -74,12 +73,16 @@ def trained(ask: Ask, plan: Plan) -> Curve | None:
 
 def settle_source(source: SourceRef, layout: Layout, options: Options, partitions: list[Partition]) -> Options:
     """The options with the probe's task settled. Runs in a worker."""
+    from .probe.settle import settle  # a scan without a network need not load it
+
     first = decoded(source, layout, partitions, FIRST_RECORDS)
     return settle(first, options, layout.traits.caffe, isinstance(layout, RowLayout))
 
 
 def train_source(source: SourceRef, layout: Layout, options: Options, partitions: list[Partition]) -> Curve:
     """The losses of training on the source's first batches. Runs in a worker."""
+    from .probe.train import train
+
     return train(
         lambda: decoded(source, layout, partitions), options, layout.traits.caffe, isinstance(layout, RowLayout)
     )

@@ -44,7 +44,7 @@ def _demo(session: Session, folder: Path, color: str) -> int:
     sources = list(dict.fromkeys(fault.path for fault in planted))
     report = check(*sources, jobs=1)
     style = replace(stdout_style(color), places=3)
-    lines = list(report_lines(report, style, rule_pages()))
+    lines = list(report_lines(report, style, rule_pages(report)))
     by_path = {one.source.path: one for one in report.reports}
     found = [is_found(fault, by_path[str(fault.path)]) for fault in planted]
     lines += ["", "", *planted_lines(planted, found, style)]

@@ -35,18 +35,22 @@ def render_text(
     pages: Mapping[str, Page] | None = None,
 ) -> None:
     """Write the report for a terminal or a text file; ``pages`` are the rules' own by default."""
-    lines = [line.rstrip() for line in report_lines(report, style, rule_pages() if pages is None else pages)]
+    lines = [line.rstrip() for line in report_lines(report, style, rule_pages(report) if pages is None else pages)]
     if lines:
         stream.write(encodable("\n".join(lines) + "\n", stream.encoding))
 
 
-def rule_pages() -> dict[str, Page]:
-    """The pages of all rules."""
+def rule_pages(report: Report) -> dict[str, Page]:
+    """The pages of all rules about data sets; those of the others only where one of them found something."""
     from ..rules import known_rules
-    from ..training.registry import FILE_RULES
     from .pages import pages_of
 
-    return pages_of((*known_rules(), *FILE_RULES))
+    pages = pages_of(known_rules())
+    if all(finding.rule in pages for one in report.reports for finding in one.findings):
+        return pages
+    from ..training.registry import FILE_RULES
+
+    return pages | pages_of(FILE_RULES)
 
 
 def report_lines(report: Report, style: Style, pages: Mapping[str, Page]) -> Iterator[str]:

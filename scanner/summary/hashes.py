@@ -14,13 +14,17 @@ SHORT = 128
 """Contents up to so many bytes are hashed together: a call for each would take longer than all else that is done."""
 
 _WORD = 4
+_BLOCK = 1 << 11
+"""Rows hashed at a time."""
+
 _FACTORS: Hashes = np.array(
     [
-        [xxhash.xxh3_64_intdigest(bytes([place, column])) | 1 for column in (0, 1)]
-        for place in range(SHORT // _WORD + 1)
+        [xxhash.xxh3_64_intdigest(bytes([place, column])) | 1 for place in range(SHORT // _WORD + 1)]
+        for column in (0, 1)
     ],
     np.uint64,
 )
+"""``(2, words)``: those of the first sum and those of the second; the last one is the length's."""
 
 
 def content_hashes(contents: BytesColumn) -> Hashes:
@@ -60,11 +64,17 @@ def _multilinear(block: NDArray[np.uint8]) -> Hashes:
     """
     length = block.shape[1]
     words = -(-length // _WORD)
-    if length % _WORD:
-        padded = np.zeros((len(block), words * _WORD), np.uint8)
-        padded[:, :length] = block
-        block = padded
-    values = np.ascontiguousarray(block).view("<u4").astype(np.uint64)
-    hashes: Hashes = values @ _FACTORS[:words]
-    hashes += _FACTORS[-1] * np.uint64(length)
+    hashes: Hashes = np.empty((len(block), 2), np.uint64)
+    values = np.empty((words, _BLOCK), np.uint64)
+    for start in range(0, len(block), _BLOCK):
+        part = block[start : start + _BLOCK]
+        if length % _WORD:
+            padded = np.zeros((len(part), words * _WORD), np.uint8)
+            padded[:, :length] = part
+            part = padded
+        # Words of a place side by side: many rows are multiplied and added at once, where they lie in the cache.
+        by_place = values[:, : len(part)]
+        np.copyto(by_place, np.ascontiguousarray(part).view("<u4").T)
+        hashes[start : start + _BLOCK] = np.einsum("wn,kw->kn", by_place, _FACTORS[:, :words]).T
+    hashes += _FACTORS[:, -1] * np.uint64(length)
     return hashes

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 from tests.hdf5_reading import Rows, at, flip, read_rows, written
 
 from datascan.backends.base import (
-    BATCH_RECORDS,
+    BATCH_ROWS,
     PARTITION_BYTES,
     Column,
     Damage,
@@ -253,7 +253,7 @@ def test_millions_of_short_rows_come_in_few_batches(tmp_path: Path) -> None:
         partitions = store.partitions()
         parts = [part for partition in partitions for part in store.read(partition)]
     assert len(partitions) == -(-2_000_000 * ROW_WEIGHT // PARTITION_BYTES)
-    assert len(parts) == -(-2_000_000 // BATCH_RECORDS) + len(partitions)
+    assert len(parts) == -(-2_000_000 // BATCH_ROWS) + len(partitions)
     assert sum(len(part) for part in parts if isinstance(part, RowBatch)) == 2_000_000
 
 

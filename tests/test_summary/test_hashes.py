@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datascan.backends.columns import BytesColumn
+from datascan.scanner.summary.hashes import _BLOCK as BLOCK
 from datascan.scanner.summary.hashes import SHORT, content_hashes
 
 CONTENTS = st.lists(
@@ -49,3 +51,21 @@ def test_rows_of_round_numbers_do_not_collide() -> None:
     column = BytesColumn(rows.view(np.uint8).ravel(), np.arange(len(rows)) * 24, np.full(len(rows), 24))
     assert len(np.unique(content_hashes(column), axis=0)) == len(rows)
     assert len(np.unique(content_hashes(column)[:, 0])) == len(rows)
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 16, 21, 64, 127, SHORT])
+@pytest.mark.parametrize("count", [1, BLOCK - 1, BLOCK, BLOCK + 1])
+def test_short_contents_have_two_sums_of_products(length: int, count: int) -> None:
+    """The definition, in Python's own integers; the first, the last and some rows between."""
+    rows = np.random.default_rng(length).integers(0, 256, (count, length), np.uint8)
+    rows[-1] = 255
+    found = content_hashes(BytesColumn(rows.ravel(), np.arange(count) * length, np.full(count, length)))
+    for row in {0, count // 2, count - 1}:
+        content = rows[row].tobytes()
+        words = [int.from_bytes(content[at : at + 4], "little") for at in range(0, length, 4)]
+        sums = []
+        for column in (0, 1):
+            factors = [xxhash.xxh3_64_intdigest(bytes([place, column])) | 1 for place in range(SHORT // 4 + 1)]
+            total = sum(word * factor for word, factor in zip(words, factors, strict=False))
+            sums.append((total + length * factors[-1]) % (1 << 64))
+        assert found[row].tolist() == sums

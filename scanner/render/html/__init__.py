@@ -24,7 +24,7 @@ def render_html(
     from .page import write_page
     from .report import charts, headline, room_for, source_view
 
-    chosen = rule_pages() if pages is None else pages
+    chosen = rule_pages(report) if pages is None else pages
     room = room_for(report)
     write_page(
         stream,
