@@ -35,7 +35,7 @@ from .lmdb_format import (
 UNKNOWN = -1
 """Stands in a list of pages where the pointer to a page is damaged."""
 
-WINDOW_PAGES_BYTES = 2 << 20
+WINDOW_PAGES_BYTES = 8 << 20
 """Pages of a tree that are held at a time."""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...backends.columns import BytesColumn
 from ..sample import Rows
 from .datum import FLOAT_DATA, Datum
-from .stacking import gathered, stacked
+from .stacking import blocks, gathered
 from .wire import FIXED32
 
 FRAME_BYTES = 64
@@ -111,8 +111,8 @@ class Template:
             alike &= (varints[:, :-1] >= 0x80).all(1) & (varints[:, -1] < 0x80)
             labels[some] = _int32(varints)
         if self.step == 5:
-            parts = stacked(values.buffer, payload, self.payload_bytes)
-            alike &= (parts[:, ::5] == _FLOAT_TAG).all(1)
+            for places, parts in blocks(values.buffer, np.arange(len(some)), payload, self.payload_bytes):
+                alike[places] &= (parts[:, ::5] == _FLOAT_TAG).all(1)
         fits[some] = alike
         payload_starts[some] = payload
 
