@@ -84,8 +84,11 @@ class ContiguousSource(Source):
         out = np.empty((stop - start, *self.shape[1:]), self.dtype)
         if out.nbytes:
             target = out.reshape(-1).view(np.uint8)
-            if self.data.read_into(target, self.offset + start * self.row_bytes) < len(target):
+            offset = self.offset + start * self.row_bytes
+            if self.data.read_into(target, offset) < len(target):
                 raise OSError("the file became shorter while it was read")
+            # While these rows are looked at, the disk fetches the next ones.
+            self.data.prefetch(offset + len(target), min(len(target), (self.rows - stop) * self.row_bytes))
         return out
 
 

@@ -72,7 +72,15 @@ class PageReader:
     def windows(self, numbers: Ints) -> Iterator[Pages]:
         """Read many pages, some at a time."""
         for first in range(0, len(numbers), self.window):
-            yield self.read(numbers[first : first + self.window])
+            pages = self.read(numbers[first : first + self.window])
+            self._prefetch(numbers[first + self.window : first + 2 * self.window])
+            yield pages
+
+    def _prefetch(self, numbers: Ints) -> None:
+        """Have pages fetched that will be asked for next."""
+        order = np.sort(numbers[(numbers >= FIRST_PAGE) & (numbers < self.page_count)])
+        for first, stop in runs(order):
+            self.file.prefetch(int(order[first]) * self.page_size, (stop - first) * self.page_size)
 
     def _read_run(self, content: PageBytes, rows: Ints, number: int, fault: Ints) -> None:
         offset = number * self.page_size

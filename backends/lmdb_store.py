@@ -303,8 +303,11 @@ class LmdbStore(Store):
                 if limit < 0 or (part.position or 0) < limit:
                     yield from self._unless_written_to([part], transaction)
                 continue
-            for piece in (part if limit < 0 else part.take(part.position < limit)).batches():
+            pieces = list((part if limit < 0 else part.take(part.position < limit)).batches())
+            for number, piece in enumerate(pieces):
                 batch, lost = fetcher.fetch(piece)
+                if number + 1 < len(pieces):  # while this one is looked at, the disk fetches the next
+                    fetcher.prefetch(pieces[number + 1])
                 if self._writer_passed(transaction):  # the batch may hold pages that it has overwritten
                     yield Extent(int(piece.position[0]))
                     return

@@ -102,6 +102,15 @@ class ValueFetcher:
             return None, damages
         return batch if whole.all() else batch.take(whole), damages
 
+    def prefetch(self, rows: Rows) -> None:
+        """Have the overflow pages of rows fetched that will be asked for next."""
+        reader, size = self._reader, self._reader.page_size
+        order = np.argsort(rows.extent, kind="stable")
+        order = order[(rows.extent[order] >= FIRST_PAGE) & (rows.extent[order] < reader.page_count)]
+        pages = np.minimum(self._pages(rows.value_size[order]), reader.page_count - rows.extent[order])
+        for number, count, _ in _merge(rows.extent[order], pages):
+            reader.file.prefetch(number * size, count * size)
+
     def check(self, rows: Rows) -> list[Damage]:
         """The damage that `fetch` would find, without reading the values."""
         big = np.flatnonzero(rows.extent >= 0)

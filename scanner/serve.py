@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import signal
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import IO, Any
 
 from .stamp import NOTHING, Stamp, wear
 
-_LENGTH = struct.Struct("<Q")
+_APART_BYTES = 1 << 16
+"""Arrays of so many bytes are not copied into the message."""
+
+_PIPE_BYTES = 1 << 20
 
 _OOM_SCORE = "500"
 """Where the whole machine runs out of memory, the kernel shall end a worker, which is replaced, not its parent."""
 
 
 def send(stream: IO[bytes], message: Any) -> None:
-    """Write one pickled message with its length before it."""
-    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    stream.write(_LENGTH.pack(len(body)))
-    stream.write(body)
+    """Write one pickled message with its lengths before it; large arrays come behind it as they are, uncopied."""
+    arrays: list[memoryview] = []
+
+    def is_small(buffer: pickle.PickleBuffer) -> bool:
+        content = buffer.raw()
+        if content.nbytes < _APART_BYTES:
+            return True
+        arrays.append(content)
+        return False
+
+    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=is_small)
+    stream.write(struct.pack(f"<{len(arrays) + 2}Q", len(arrays), len(body), *(array.nbytes for array in arrays)))
+    for part in (body, *arrays):
+        stream.write(part)
     stream.flush()
 
 
@@ -35,14 +50,24 @@ def receive(stream: IO[bytes]) -> Any:
     EOFError
         The other side is gone.
     """
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+    (count,) = struct.unpack("<Q", _read(stream, 8))
+    lengths = struct.unpack(f"<{count + 1}Q", _read(stream, 8 * (count + 1)))
+    body, *arrays = (_read(stream, length) for length in lengths)
+    return pickle.loads(body, buffers=arrays)
+
+
+def _read(stream: IO[bytes], length: int) -> bytearray:
+    content = bytearray(length)
+    if stream.readinto(content) < length:  # type: ignore[attr-defined]  # a buffered stream of bytes has it
         raise EOFError
-    (length,) = _LENGTH.unpack(head)
-    body = stream.read(length)
-    if len(body) < length:
-        raise EOFError
-    return pickle.loads(body)
+    return content
+
+
+def widen(descriptor: int) -> None:
+    """Let a pipe hold as much as it may, so that a long message takes few turns."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # too many pipes of this user are as wide
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def main(parent: int, descriptor: int, max_memory: int | None) -> None:

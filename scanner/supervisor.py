@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.errors import StoreError
-from .serve import receive, send
+from .serve import receive, send, widen
 from .stamp import NOTHING, Mark, Stamp, shared_memory
 
 _TICK_S = 0.1
@@ -232,7 +232,7 @@ def _start(descriptor: int, max_memory: int | None) -> subprocess.Popen[bytes]:
     code = "import sys; sys.path[:] = {!r}; from {} import main; main({!r}, {!r}, {!r})".format(
         sys.path, __name__.rpartition(".")[0] + ".serve", os.getpid(), descriptor, max_memory
     )
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -240,6 +240,9 @@ def _start(descriptor: int, max_memory: int | None) -> subprocess.Popen[bytes]:
         pass_fds=(descriptor,),
         env=_KEPT_MEMORY | dict(os.environ) | _ONE_THREAD,
     )
+    assert process.stdout is not None
+    widen(process.stdout.fileno())
+    return process
 
 
 def _collect(process: subprocess.Popen[bytes], answers: queue.SimpleQueue[Any]) -> None:

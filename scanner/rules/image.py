@@ -343,12 +343,16 @@ def _is_picture(block: ArrayBlock) -> bool:
 def _constant(block: ArrayBlock) -> NDArray[np.bool_]:
     """Which records hold one colour: every pixel equals the first.
 
-    A few pixels settle it for almost all records; only the others are read in full.
+    A few pixels on the diagonal settle it for most records, some more for almost all; only the others are read in full.
     """
     values, axis = block.values, block.channel_axis
     planes = values if axis is None else np.moveaxis(values, axis, -1)
-    few = planes[:, :: max(planes.shape[1] // 8, 1), :: max(planes.shape[2] // 8, 1)]
-    constant = _equal_to_first(few, planes)
+    height, width = planes.shape[1:3]
+    steps = np.arange(1, 8)
+    constant = _equal_to_first(planes[:, steps * height // 8, steps * width // 8][:, None], planes)
+    doubtful = np.flatnonzero(constant)
+    few = planes[:, :: max(height // 8, 1), :: max(width // 8, 1)][doubtful]
+    constant[doubtful] = _equal_to_first(few, planes[:, :1, :1][doubtful])
     for number in np.flatnonzero(constant).tolist():
         constant[number] = bool(_equal_to_first(planes[number : number + 1], planes[number : number + 1])[0])
     return constant

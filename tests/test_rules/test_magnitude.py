@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.test_rules.samples import records
@@ -35,6 +35,7 @@ def plain(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.array([np.abs(record.astype(np.float64)).max() for record in values])
 
 
+@settings(deadline=None)
 @given(
     dtype=st.sampled_from(DTYPES),
     shape=st.sampled_from(SHAPES),

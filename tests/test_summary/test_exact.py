@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -56,6 +56,7 @@ def test_alternating_channels_are_summed_exactly(path: str, channels: int, pixel
     assert squares.tolist() == (wide**2).sum(axis=0).tolist()
 
 
+@settings(deadline=None)
 @given(
     records=st.integers(1, 5),
     channels=st.integers(1, 6),
