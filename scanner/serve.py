@@ -37,8 +37,9 @@ def send(stream: IO[bytes], message: Any) -> None:
 
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=is_small)
     stream.write(struct.pack(f"<{len(arrays) + 2}Q", len(arrays), len(body), *(array.nbytes for array in arrays)))
-    for part in (body, *arrays):
-        stream.write(part)
+    stream.write(body)
+    for array in arrays:
+        stream.write(array)
     stream.flush()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from datascan.scanner.serve import receive, send
 
@@ -22,13 +23,13 @@ def sent(message: Any) -> bytes:
 
 
 def received(content: bytes) -> Any:
-    return receive(BufferedReader(BytesIO(content)))  # type: ignore[arg-type]  # as a pipe is read
+    return receive(BufferedReader(BytesIO(content)))
 
 
 @settings(max_examples=30, deadline=None)
 @given(SIZES)
 def test_arrays_of_any_size_arrive_as_they_were(sizes: list[int]) -> None:
-    arrays = [np.arange(size, dtype=np.int64) for size in sizes]
+    arrays: list[NDArray[np.int64]] = [np.arange(size, dtype=np.int64) for size in sizes]
     arrays += [array.reshape(2, -1).T for array in arrays if array.size % 2 == 0]
     message = {"arrays": arrays, "strided": [array[::2] for array in arrays], "text": "x" * 100_000}
     found = received(sent(message) + b"what follows")
@@ -40,7 +41,7 @@ def test_arrays_of_any_size_arrive_as_they_were(sizes: list[int]) -> None:
 
 
 def test_messages_follow_one_another() -> None:
-    stream = BufferedReader(BytesIO(sent((1, np.arange(10_000))) + sent((2, None))))  # type: ignore[arg-type]
+    stream = BufferedReader(BytesIO(sent((1, np.arange(10_000))) + sent((2, None))))
     assert receive(stream)[1].sum() == 49_995_000
     assert receive(stream) == (2, None)
     with pytest.raises(EOFError):

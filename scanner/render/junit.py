@@ -32,7 +32,7 @@ def render_junit(
     report: Report, stream: TextIO, style: Style = DEFAULT, pages: Mapping[str, Page] | None = None
 ) -> None:
     """Write the report, suite by suite."""
-    known = rule_pages() if pages is None else pages
+    known = rule_pages(report) if pages is None else pages
     write = writer(stream, "xmlcharrefreplace")
     write('<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="datascan">\n')
     for one in report.reports:

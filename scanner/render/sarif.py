@@ -26,7 +26,7 @@ def render_sarif(
     report: Report, stream: TextIO, style: Style = DEFAULT, pages: Mapping[str, Page] | None = None
 ) -> None:
     """Write the report, result by result."""
-    known = rule_pages() if pages is None else pages
+    known = rule_pages(report) if pages is None else pages
     rules = sorted({finding.rule for finding in report})
     lists = Lists()
     run = {
