@@ -122,8 +122,6 @@ class Checker:
 
     def _probe(self, samples: SampleBatch) -> None:
         """Run the samples through the network."""
-        from .probe.prober import prober_for  # a scan without a network need not load any of this
-
         try:
             from .probe.prober import prober_for  # the networks: not for every scan
 

@@ -351,8 +351,9 @@ def _constant(block: ArrayBlock) -> NDArray[np.bool_]:
     steps = np.arange(1, 8)
     constant = _equal_to_first(planes[:, steps * height // 8, steps * width // 8][:, None], planes)
     doubtful = np.flatnonzero(constant)
-    few = planes[:, :: max(height // 8, 1), :: max(width // 8, 1)][doubtful]
-    constant[doubtful] = _equal_to_first(few, planes[:, :1, :1][doubtful])
+    if len(doubtful):
+        few = planes[:, :: max(height // 8, 1), :: max(width // 8, 1)][doubtful]
+        constant[doubtful] = _equal_to_first(few, planes[:, :1, :1][doubtful])
     for number in np.flatnonzero(constant).tolist():
         constant[number] = bool(_equal_to_first(planes[number : number + 1], planes[number : number + 1])[0])
     return constant

@@ -49,7 +49,7 @@ def largest_bound(values: NDArray[Any]) -> NDArray[np.float64]:
     rows = _rows(values)
     if rows.shape[1] == 0:
         return np.zeros(len(rows))
-    if values.dtype == np.float16:
+    if rows.dtype == np.float16:
         # 15 bits of exponent and fraction are in the order of the magnitudes, infinity and NaN above all others
         largest: NDArray[np.uint16] = (rows.view(np.uint16) & np.uint16(0x7FFF)).max(axis=1)
         return largest.view(np.float16).astype(np.float64)
