@@ -72,6 +72,7 @@ class ContiguousSource(Source):
         self.data = opened.data
         self.offset = offset
         there = max(opened.size_bytes - offset, 0) // max(self.row_bytes, 1)
+        self._there = min(there, self.rows)
         if self.row_bytes and there < self.rows:
             kind: DamageKind = "truncated" if opened.truncated else "damaged"
             lost = Loss(
@@ -87,8 +88,8 @@ class ContiguousSource(Source):
             offset = self.offset + start * self.row_bytes
             if self.data.read_into(target, offset) < len(target):
                 raise OSError("the file became shorter while it was read")
-            # While these rows are looked at, the disk fetches the next ones.
-            self.data.prefetch(offset + len(target), min(len(target), (self.rows - stop) * self.row_bytes))
+            if stop < self._there:  # while these rows are looked at, the disk fetches the next ones
+                self.data.prefetch(offset + len(target), min(len(target), (self._there - stop) * self.row_bytes))
         return out
 
 
