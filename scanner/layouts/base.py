@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...backends.base import DatasetInfo, RecordBatch, RowBatch, Store, Table
 from ...backends.plugins import import_named
 from ..options import Options
@@ -117,7 +120,7 @@ class RecordLayout(Layout):
 
     changes: ClassVar[frozenset[str]] = frozenset()
     """What can be changed in a record without losing anything: ``image``, ``turned`` (an image whose sides change
-    places), ``pixels`` (raw ones), ``label``."""
+    places), ``pixels`` (in the place of an encoded image), ``label``."""
 
     in_parts: ClassVar[bool] = False
     """Whether a sample is several records, which belong together by a number in their keys and are counted from 1."""
@@ -140,6 +143,10 @@ class RecordLayout(Layout):
 
     def with_image(self, key: bytes, value: memoryview, image: bytes, sides: tuple[int, int, int] | None) -> bytes:
         """The value with another image; ``sides`` are its channels, height and width, where these differ."""
+        raise NotImplementedError
+
+    def with_pixels(self, value: memoryview, pixels: NDArray[np.uint8]) -> bytes:
+        """The value with raw pixels ``(channels, height, width)`` in the place of its encoded image."""
         raise NotImplementedError
 
     def with_channels(self, value: memoryview, channels: int) -> bytes | None:

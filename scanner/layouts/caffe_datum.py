@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...backends.base import RecordBatch
 from ..options import Options
@@ -43,6 +44,10 @@ class CaffeDatum(RecordLayout):
     def with_image(self, key: bytes, value: memoryview, image: bytes, sides: tuple[int, int, int] | None) -> bytes:
         """See `RecordLayout.with_image`."""
         return datum_changes.with_image(value, image, sides)
+
+    def with_pixels(self, value: memoryview, pixels: NDArray[np.uint8]) -> bytes:
+        """See `RecordLayout.with_pixels`."""
+        return datum_changes.with_pixels(value, pixels)
 
     def with_channels(self, value: memoryview, channels: int) -> bytes | None:
         """See `RecordLayout.with_channels`."""

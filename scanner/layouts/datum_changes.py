@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .datum import CHANNELS, DATA, HEIGHT, LABEL, WIDTH, Datum, parse_datum
-from .datum_writer import varint
+from .datum_writer import encode_datum, varint
 from .wire import BYTES, VARINT, fields
 
 BLUE, GREEN, RED = 114, 587, 299
@@ -32,6 +33,12 @@ def with_image(value: memoryview, image: bytes, sides: tuple[int, int, int] | No
     if sides is not None:
         contents |= dict(zip((CHANNELS, HEIGHT, WIDTH), sides, strict=True))
     return changed(value, contents)
+
+
+def with_pixels(value: memoryview, pixels: NDArray[np.uint8]) -> bytes:
+    """A Datum of raw bytes in the place of an encoded one."""
+    channels, height, width = pixels.shape
+    return encode_datum(dims=(channels, height, width), data=pixels.tobytes(), label=parse_datum(value).label)
 
 
 def with_channels(value: memoryview, channels: int) -> bytes | None:

@@ -54,6 +54,11 @@ class Hdf5Rows(RowLayout):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tables": (), "_skipped": (), "_faults": ()}
 
+    @property
+    def label_paths(self) -> frozenset[str]:
+        """Datasets that hold labels."""
+        return self._labels
+
     def tables(self) -> Sequence[Table]:
         """See `RowLayout.tables`."""
         return self._tables

@@ -10,7 +10,9 @@ from ...backends.errors import UsageError
 from ..finding import Severity
 from ..rules import select
 
-Fix = Literal["trailing-data", "end-marker", "orientation", "grey-to-colour", "colour-to-grey", "label-offset"]
+Fix = Literal[
+    "trailing-data", "end-marker", "orientation", "grey-to-colour", "colour-to-grey", "label-offset", "decode"
+]
 Kind = Literal["lmdb", "leveldb", "hdf5"]
 
 LEVELS = ("error", "warning", "info")
@@ -65,9 +67,10 @@ class Choices:
             With what to do instead.
         """
         self.dropped_rules()
-        unknown = sorted(set(self.fixes) - set(get_args(Fix)))
+        names = [name for name in get_args(Fix) if name != "decode"]
+        unknown = sorted(set(self.fixes) - set(names))
         if unknown:
-            raise UsageError(f"no fix {unknown[0]!r}; there are {', '.join(get_args(Fix))}")
+            raise UsageError(f"no fix {unknown[0]!r}; there are {', '.join(names)}")
         if {"grey-to-colour", "colour-to-grey"} <= set(self.fixes):
             raise UsageError("grey-to-colour and colour-to-grey were both given; choose one")
         if self.to is not None and self.to not in get_args(Kind):
@@ -95,9 +98,9 @@ class Choices:
         return (min(levels) if levels else None), rules
 
     @property
-    def reorders(self) -> bool:
-        """Whether records are given new places."""
-        return self.shuffle is not None
+    def changes(self) -> tuple[Fix, ...]:
+        """The fixes, and decoding as one of them."""
+        return (*self.fixes, "decode") if self.decode else self.fixes
 
     @property
     def renames(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from queue import Queue
 from threading import Event, Thread
@@ -22,9 +23,9 @@ from ...backends.writing import RecordWriter, WriteError
 from ..layouts.base import Layout, RecordLayout
 from ..layouts.keys import reserved_rows
 from ..options import Options
-from ..prints import key_hashes
+from ..prints import key_hashes, sample_hashes
 from ..stamp import reading
-from ..summary.hashes import content_hashes
+from ..summary.hashes import Hashes, content_hashes
 from ..worker import SourceRef, Window, open_source, read_window
 from .choices import Fix
 from .fixes import Fixer
@@ -55,6 +56,8 @@ class CopyJob:
         Where samples are `in_parts`: the numbers that stay and those that go, ascending.
     samples
         How many samples each set will have, for records that say so.
+    mapped
+        Records become rows without keys, so that where each went is told.
     order
         Records are put in order by their numbers: where parts of them may wait, and the bytes that there are.
     """
@@ -75,6 +78,7 @@ class CopyJob:
     order: Path | None = None
     size_bytes: int = 0
     records: tuple[int, ...] = ()
+    mapped: bool = False
 
 
 @dataclass(slots=True)
@@ -184,17 +188,46 @@ class Copier:
             )
         self.numbers[side] += len(batch)
         copied.kept += len(batch)
-        if self.job.renamed:
+        if self.job.renamed or self.job.mapped:
             copied.renamed += zip(
                 batch.positions.tolist(),
                 map(bytes, batch.keys),
-                map(bytes, keys),
+                map(bytes, keys) if self.job.renamed else repeat(b""),
                 numbers.tolist(),
-                [side] * len(batch),
-                strict=True,
+                repeat(side),
+                strict=False,
             )
         if self.job.renamed or route.sides is not None or changed:
-            copied.fates = np.concatenate([copied.fates, _fates(side, batch, keys, values, numbers, rows, changed)])
+            copied.fates = np.concatenate(
+                [copied.fates, self._fates(side, batch, keys, values, numbers, rows, changed)]
+            )
+
+    def _fates(
+        self,
+        side: int,
+        batch: RecordBatch,
+        keys: BytesColumn,
+        values: BytesColumn,
+        numbers: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        changed: dict[int, bytes],
+    ) -> Table:
+        fates = np.zeros(len(batch), FATE)
+        fates["position"], fates["number"], fates["side"] = batch.positions, numbers, side
+        fates["key"] = key_hashes(keys)
+        if changed:
+            new = np.isin(rows, np.fromiter(changed, np.int64, len(changed)))
+            fates["changed"] = new
+            if new.any():
+                fates["value"][new] = self._hashes(batch.take(new), values.take(new))
+        return fates
+
+    def _hashes(self, batch: RecordBatch, values: BytesColumn) -> Hashes:
+        """Fingerprints of changed values, of the kind that the scans take."""
+        trace = self.job.options.trace
+        if trace is None or trace.form == "stored":
+            return content_hashes(values)
+        return sample_hashes(self.layout.decode(replace(batch, values=values)))
 
     def _of_dropped_samples(self, batch: RecordBatch) -> NDArray[np.bool_]:
         """Which records belong to samples of which another part is dropped."""
@@ -256,7 +289,7 @@ class Copier:
 
     def _writer(self, side: int) -> RecordWriter:
         if side not in self.writers:
-            self.writers[side] = open_writer(self.job.targets[side], self.job.form, self.job.database)
+            self.writers[side] = open_writer(self.job.targets[side], self.job.form, self.job.database, self.layout)
         return self.writers[side]
 
     def _set_aside(self, batch: RecordBatch) -> None:
@@ -302,26 +335,6 @@ class Copier:
 def _with(values: BytesColumn, rows: NDArray[np.int64], changed: dict[int, bytes]) -> BytesColumn:
     """The values of some rows, the changed ones in place of theirs."""
     return BytesColumn.from_strings(changed.get(row, values[row]) for row in rows.tolist())
-
-
-def _fates(
-    side: int,
-    batch: RecordBatch,
-    keys: BytesColumn,
-    values: BytesColumn,
-    numbers: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    changed: dict[int, bytes],
-) -> Table:
-    fates = np.zeros(len(batch), FATE)
-    fates["position"], fates["number"], fates["side"] = batch.positions, numbers, side
-    fates["key"] = key_hashes(keys)
-    if changed:
-        new = np.isin(rows, np.fromiter(changed, np.int64, len(changed)))
-        fates["changed"] = new
-        if new.any():
-            fates["value"][new] = content_hashes(values.take(new))
-    return fates
 
 
 # ---- reading ----

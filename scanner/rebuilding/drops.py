@@ -14,7 +14,7 @@ from ..keylist import key_line
 from ..rules import rule_named
 from ..rules.store import StoreReaderDied
 from .choices import Choices, Fix
-from .fixes import CURES
+from .fixes import CURES, EVERYWHERE
 from .keys import Listed, refuse_missing
 from .routes import Positions
 from .spill import Spill, among, blocks
@@ -87,7 +87,7 @@ def find_drops(scanned: Scanned, choices: Choices, spill: Spill, listed: Listed 
             if rule in names or (least is not None and severity >= least):
                 wanted[rule].append(found)
             for fix in choices.fixes:
-                if CURES[fix] == rule and fix in ("trailing-data", "end-marker", "orientation"):
+                if CURES[fix] == rule and fix not in EVERYWHERE:
                     drops.fixes[fix] = union([drops.fixes.get(fix, found), found])
     for fix in choices.fixes:
         drops.fixes.setdefault(fix, np.empty(0, np.int64))
@@ -102,7 +102,7 @@ def find_drops(scanned: Scanned, choices: Choices, spill: Spill, listed: Listed 
         for position in drops.by_rule[LISTED].tolist():
             reasons[position].append((LISTED, f"named in {listed.file}"))
     drops.reasons = reasons
-    everywhere = {CURES[fix] for fix in drops.fixes if fix not in ("trailing-data", "end-marker", "orientation")}
+    everywhere = {CURES[fix] for fix in drops.fixes if fix in EVERYWHERE}
     cured = [found for rule, found in drops.by_rule.items() if rule in drops._cures and rule not in everywhere]
     drops.unless_fixed = np.setdiff1d(union(cured), drops.positions)
     return drops

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ...backends.errors import UsageError
@@ -22,8 +24,12 @@ CURES: Mapping[Fix, str] = {
     "grey-to-colour": "image-channels",
     "colour-to-grey": "image-channels",
     "label-offset": "label-offset",
+    "decode": "",
 }
 """Fix to the rule whose findings it takes away."""
+
+EVERYWHERE: tuple[Fix, ...] = ("grey-to-colour", "colour-to-grey", "label-offset", "decode")
+"""Fixes that are made to every record, and not to those of a rule's findings."""
 
 _NEEDS: Mapping[Fix, str] = {
     "trailing-data": "image",
@@ -32,6 +38,7 @@ _NEEDS: Mapping[Fix, str] = {
     "grey-to-colour": "image",
     "colour-to-grey": "image",
     "label-offset": "label",
+    "decode": "pixels",
 }
 _END = b"\xff\xd9"
 _DAMAGE = ("image-truncated", "image-corrupt", "image-undecodable")
@@ -57,9 +64,14 @@ def check_fixes(layout: Layout, fixes: Collection[Fix]) -> None:
     can = layout.changes if isinstance(layout, RecordLayout) else frozenset({"label"})
     for fix in fixes:
         if _NEEDS[fix] not in can:
-            what = {"label": "labels that could be changed", "image": "encoded images in its records"}
+            what = {
+                "pixels": "encoded images that could be decoded",
+                "label": "labels that could be changed",
+                "image": "encoded images in its records",
+            }
             why = what.get(_NEEDS[fix], "images that could be turned (boxes would have to turn with them)")
-            raise UsageError(f"--fix {fix}: layout {layout.name} has no {why}")
+            option = "--decode" if fix == "decode" else f"--fix {fix}"
+            raise UsageError(f"{option}: layout {layout.name} has no {why}")
 
 
 class Fixer:
@@ -67,7 +79,7 @@ class Fixer:
 
     def __init__(self, layout: RecordLayout, fixes: Collection[Fix], options: Options) -> None:
         self.layout = layout
-        self.everywhere = tuple(fix for fix in fixes if fix in ("grey-to-colour", "colour-to-grey", "label-offset"))
+        self.everywhere = tuple(fix for fix in fixes if fix in EVERYWHERE)
         self.options = options
 
     def fix(self, key: bytes, value: memoryview, marked: Collection[Fix]) -> Fixed | None:
@@ -90,6 +102,8 @@ class Fixer:
             channels = {"grey-to-colour": 3, "colour-to-grey": 1}.get(fix)
             return None if channels is None else self.layout.with_channels(value, channels)
         image = value[place[0] : place[1]]
+        if fix == "decode":
+            return self.layout.with_pixels(value, pixels_of(image))
         made = _IMAGE_FIXES[fix](image, self.options)
         if made is None:
             return None
@@ -135,6 +149,14 @@ def in_grey(image: memoryview, options: Options) -> bytes | None:
     """A colour image as a grey PNG; ``None`` for one that is grey."""
     with Image.open(BytesIO(image), formats=[sniff_format(image) or "PNG"]) as opened:
         return None if opened.mode in ("L", "1", "I", "I;16", "F") else _png(opened.convert("L"))
+
+
+def pixels_of(image: memoryview) -> NDArray[np.uint8]:
+    """Grey, or blue, green and red as Caffe's reader has them: ``(channels, height, width)``."""
+    with Image.open(BytesIO(image), formats=[sniff_format(image) or "PNG"]) as opened:
+        if opened.mode in ("L", "1"):
+            return np.asarray(opened.convert("L"))[None]
+        return np.ascontiguousarray(np.asarray(opened.convert("RGB"))[:, :, ::-1].transpose(2, 0, 1))
 
 
 def _png(image: Image.Image) -> bytes:

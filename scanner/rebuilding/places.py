@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from ...backends.errors import UsageError
@@ -116,9 +117,9 @@ def _strangers(path: Path) -> Iterator[str]:
         if not (is_hdf5(path) or is_lmdb(path) or is_hdf5_list(path) or _is_map(path) or path.stat().st_size == 0):
             yield "it is no data set"
         return
-    known = (QUARANTINE_LIST, "records.h5")
+    known = (QUARANTINE_LIST, "data.mdb", "lock.mdb")
     for entry in sorted(path.iterdir()):
-        usual = entry.name in known or entry.name in ("data.mdb", "lock.mdb") or _is_of_leveldb(entry.name)
+        usual = fnmatch(entry.name, "records*.h5") or entry.name in known or _is_of_leveldb(entry.name)
         if not (entry.is_file() and (usual or (path.name.endswith("-files") and is_hdf5(entry)))):
             yield f"{entry.name} in it is no part of a data set"
 

@@ -46,8 +46,11 @@ def traced_scan(
     return conclude_scan(plan, scanned, crew, clock), scanned
 
 
-def expected(source: Table, dropped: Positions, fates: Table | None) -> Iterator[Table]:
-    """The fates of all records that are kept, in blocks: as told, or in the order of the source."""
+def expected(source: Table, dropped: Positions, fates: Table | None, keyed: bool = True) -> Iterator[Table]:
+    """The fates of all records that are kept, in blocks: as told, or in the order of the source.
+
+    ``keyed`` is ``False`` where the target has no keys.
+    """
     known = np.empty(0, FATE) if fates is None else fates
     ordinal = at = 0
     for block in blocks(source):
@@ -65,6 +68,8 @@ def expected(source: Table, dropped: Positions, fates: Table | None) -> Iterator
             for name in ("number", "side", "key"):
                 rows[name][places] = told[name]
             rows["value"][places[told["changed"]]] = told["value"][told["changed"]]
+        if not keyed:
+            rows["key"] = 0
         yield rows
 
 

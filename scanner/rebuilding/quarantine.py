@@ -58,10 +58,17 @@ def _is_loss(finding: Finding) -> bool:
     return finding.data.get("records_lost") != 0 and "positions" not in finding.data
 
 
+def write_list(path: Path, folder: Path, names: Sequence[str]) -> None:
+    """Write a list of HDF5 files in a folder, as Caffe reads it."""
+    with writing(path, (OSError,)):
+        path.write_text("".join(f"{folder / name}\n" for name in names), encoding="utf-8")
+
+
 def append_map(path: Path, rows: Iterable[tuple[int, bytes, bytes, int, int]], names: Sequence[str]) -> None:
     """Add lines to the map: old and new key and position, and the set."""
     with writing(path, (OSError,)), path.open("a", encoding="utf-8") as stream:
         if stream.tell() == 0:
             stream.write(MAP_HEAD)
         for position, old, new, number, side in rows:
-            stream.write(f"{key_line(old)}\t{position}\t{key_line(new)}\t{number}\t{names[side]}\n")
+            before, after = (key_line(key) if key else "" for key in (old, new))
+            stream.write(f"{before}\t{position}\t{after}\t{number}\t{names[side]}\n")

@@ -25,7 +25,7 @@ from . import copier
 from .copier import Copied, CopyJob
 from .fixes import CURES
 from .proof import compare, counted, expected
-from .quarantine import COLLISION, append_map, entry_of, unreadable
+from .quarantine import COLLISION, append_map, entry_of, unreadable, write_list
 from .routes import Positions, Route
 from .sinks import Form
 from .spill import FATE, Spill, append, mapped
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 NAMED = "records"
 """The database of a quarantine whose records need flags, which an unnamed database can't have."""
 
-TARGET, VALIDATION, QUARANTINE, MAP = "target", "validation", "quarantine", "map.tsv"
+TARGET, VALIDATION, QUARANTINE, MAP, FILES = "target", "validation", "quarantine", "map.tsv", "files"
 
 
 def lmdb_form(source: SourceRef) -> LmdbForm | None:
@@ -70,12 +70,32 @@ class RecordWay(Way):
                 f"{moves[0]}: {summary.records - summary.samples} records are about the others (as num-samples is) and "
                 "have no place of their own in a new order; leave them out with --drop-keys first"
             )
-        if choices.rows_per_file is not None:
-            raise UsageError("--rows-per-file is for HDF5; give --to hdf5 as well, or leave it out")
+        if self.form.kind == "hdf5":
+            self._check_rows()
         if "label-offset" in choices.fixes:
             self._check_offset()
         if any(flags & DUP_SORT for flags in self._flags.values()) and (self.form.kind == "leveldb" or choices.renames):
             raise UsageError("keys of this LMDB have several values each: LevelDB has one, and so have new numbers")
+
+    def _check_rows(self) -> None:
+        """Whether records can be rows of ``data`` and ``label``."""
+        choices, summary, path = self.choices, self.scanned.total.summary, self.report.source.path
+        if choices.renumber:
+            raise UsageError("--renumber: rows have no keys; they are numbered by their places")
+        if choices.rows_per_file is not None and choices.split is not None:
+            raise UsageError("--split and --rows-per-file: split first, then cut each part into files")
+        if self.layout.in_parts or summary.records > summary.samples:
+            raise UsageError(
+                f"{path}: records of layout {self.layout.name} are not one sample each, so they can't be rows"
+            )
+        if summary.shapes.formats and not choices.decode:
+            raise UsageError(
+                f"{path} holds encoded images: give --decode to write their pixels, or keep a key-value store"
+            )
+        if not summary.shapes.formats and not summary.shapes.tables:
+            raise UsageError(
+                f"{path}: layout {self.layout.name} has no arrays of numbers, so there are no rows to write"
+            )
 
     def _check_offset(self) -> None:
         column = self.scanned.total.summary.labels.first_class_column
@@ -95,8 +115,13 @@ class RecordWay(Way):
         return form
 
     def _form(self) -> Form:
-        if self.rebuild.target_store(self.plan) == "leveldb":
-            return Form("leveldb")
+        kind = self.rebuild.target_store(self.plan)
+        if kind == "hdf5":
+            return Form("hdf5", stored=self.choices.dtype == "stored", rows_per_file=self.choices.rows_per_file)
+        return self._own_form() if kind == "lmdb" else Form("leveldb")
+
+    def _own_form(self) -> Form:
+        """An LMDB like the source, or a new one where that is none."""
         return Form("lmdb", self._source_form or LmdbForm())
 
     @property
@@ -123,6 +148,8 @@ class RecordWay(Way):
     @property
     def renamed(self) -> bool:
         """Whether keys get new numbers: asked for, or needed because loaders count them."""
+        if self.form.kind == "hdf5":
+            return False
         return self.choices.renames or (self.parts is not None and bool(len(self.parts[1])))
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -151,13 +178,13 @@ class RecordWay(Way):
                 problems.append(f"{self.rebuild.names[side]} would be empty: split another share")
                 continue
             report = self.rebuild.scan_target(
-                staging / name,
+                self._scanned_path(staging, name),
                 self.rebuild.names[side],
                 self.plan,
                 spill,
-                backend=self.form.kind,
+                backend=None if self.form.kind == "hdf5" else self.form.kind,
                 database=self.plan.source.database if self.form.kind == "lmdb" else None,
-                layout=self.layout.name,
+                layout=None if self.form.kind == "hdf5" else self.layout.name,
                 ignored=("record-key-gap",) if copy.left_out and not self.renamed else (),
             )
             reports.append(report)
@@ -168,11 +195,13 @@ class RecordWay(Way):
         fates = mapped(staging / "fates", FATE)
         source = self.spill.table(None)
         with interrupting():
-            proof = compare(expected(source, copy.gone, fates if len(fates) else None), tables)
+            keyed = self.form.kind != "hdf5"
+            proof = compare(expected(source, copy.gone, fates if len(fates) else None, keyed), tables)
         if copy.kept + copy.left_out != self.seen:
             problems.append(f"{self.seen:,} records were read, {copy.kept:,} kept and {copy.left_out:,} set aside")
         moves = self.quarantined(staging, copy.entries(self), QUARANTINE)
         moves += [Move(MAP, self.places.map, self.choices.overwrite)] * (staging / MAP).exists()
+        moves += [Move(FILES, self.places.files, self.choices.overwrite)] * (self.form.rows_per_file is not None)
         moves += [Move(VALIDATION, self.places.validation, self.choices.overwrite)] * (count > 1)
         moves.append(Move(TARGET, self.places.target, self.choices.overwrite))
         return Written(
@@ -187,13 +216,22 @@ class RecordWay(Way):
             copy.notes(self),
         )
 
+    def _scanned_path(self, staging: Staging, name: str) -> Path:
+        """What the proof scans: the target, or a list of its files where they are now. The list is written too."""
+        if self.form.rows_per_file is None:
+            return staging / name
+        names = sorted(entry.name for entry in (staging / FILES).iterdir())
+        write_list(staging / "list.txt", staging / FILES, names)
+        write_list(staging / TARGET, Path(self.rebuild.target).with_name(self.places.files.name), names)
+        return staging / "list.txt"
+
     def _copied(self, staging: Staging) -> Copy:
         """Copy until it comes through: a record that ends the reader, or can't be fixed, is left out the next time."""
         careful: set[int] = set()
         deaths = 0
         while True:
             copy = Copy(staging)
-            for name in (TARGET, VALIDATION, QUARANTINE, MAP, "fates", "order"):
+            for name in (TARGET, VALIDATION, QUARANTINE, FILES, MAP, "fates", "order"):
                 copier_clean(staging / name)
             (staging / QUARANTINE).mkdir()
             (staging / "order").mkdir()
@@ -230,17 +268,18 @@ class RecordWay(Way):
         kept = (
             [self.seen - len(self.dropped)] if self._places is None else np.bincount(self._places[1], minlength=count)
         )
+        targets = tuple(staging / name for name in (TARGET, VALIDATION)[:count])
         flags = self._flags.get(self.plan.source.database, 0)
         return CopyJob(
             self.plan.source,
             self.layout,
             self.plan.context.options,
-            tuple(staging / name for name in (TARGET, VALIDATION)[:count]),
+            targets if self.form.rows_per_file is None else (staging / FILES,),
             staging / QUARANTINE,
             self.form,
-            replace(self.form, lmdb=LmdbForm(True, self.form.lmdb.version, {NAMED if flags else None: flags})),
+            self._quarantine_form(flags),
             self.plan.source.database if self.form.kind == "lmdb" else None,
-            self.choices.fixes,
+            self.choices.changes,
             self.renamed,
             None if parts is None else parts[0],
             None if parts is None else parts[1],
@@ -248,7 +287,14 @@ class RecordWay(Way):
             staging / "order" if self.choices.shuffle is not None else None,
             self.report.source.bytes or 0,
             tuple(int(number) for number in kept),
+            self.form.kind == "hdf5",
         )
+
+    def _quarantine_form(self, flags: int) -> Form:
+        """A store of the source's kind, whatever the target is; a folder, so that the list stands beside it."""
+        if self.plan.facts.name == "leveldb":
+            return Form("leveldb")
+        return Form("lmdb", LmdbForm(True, self._own_form().lmdb.version, {NAMED if flags else None: flags}))
 
     @cached_property
     def _places(self) -> tuple[Positions, Any, Positions | None] | None:

@@ -127,7 +127,8 @@ class Rebuild:
             return
         paths = [places.target, places.quarantine]
         paths += [places.validation] * (choices.split is not None)
-        paths += [places.map] * choices.renames
+        paths += [places.map] * (choices.renames or choices.to == "hdf5")
+        paths += [places.files] * (choices.rows_per_file is not None or len(sources) > 1)
         refuse(paths, sources, choices.overwrite)
 
     def _plan(self) -> Plan:
@@ -162,10 +163,12 @@ class Rebuild:
         return self.kind_of(plan) != self._target_way(plan)
 
     def _check(self, plan: Plan) -> None:
-        check_fixes(plan.choice.layout, self.choices.fixes)
+        check_fixes(plan.choice.layout, self.choices.changes)
+        if self.choices.decode and self._target_way(plan) != "rows":
+            raise UsageError("--decode is for writing HDF5; give --to hdf5 as well, or leave it out")
         if self.target_store(plan) == "leveldb":
             load_plyvel()
-        if plan.facts.name != "hdf5" and self.choices.rows_per_file and self.target_store(plan) != "hdf5":
+        if self.choices.rows_per_file and self.target_store(plan) != "hdf5":
             raise UsageError("--rows-per-file is for HDF5; give --to hdf5 as well, or leave it out")
 
     def _scan(self, plan: Plan, folder: Path) -> tuple[SourceReport, Scanned, Spill]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ...backends.columns import BytesColumn
 from ...backends.lmdb_store import LmdbForm
 from ...backends.writing import RecordWriter, writing
+from ..layouts.base import RecordLayout
 
-RecordKind = Literal["lmdb", "leveldb"]
+RecordKind = Literal["lmdb", "leveldb", "hdf5"]
 
 BUCKET_BYTES = 128 << 20
 """Records that are put in order in memory."""
@@ -30,18 +31,27 @@ _HEAD = struct.Struct("<QIQ")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What kind of store is written, and how."""
+    """What kind of store is written, and how: HDF5 in the type ``stored`` or as float32, in one file or several."""
 
     kind: RecordKind
     lmdb: LmdbForm = field(default_factory=LmdbForm)
+    stored: bool = False
+    rows_per_file: int | None = None
 
 
-def open_writer(path: Path, form: Form, database: str | None = None) -> RecordWriter:
+def open_writer(
+    path: Path, form: Form, database: str | None = None, layout: RecordLayout | None = None
+) -> RecordWriter:
     """A writer of a new store; ``database`` is the one that records go to."""
     if form.kind == "leveldb":
         from ...backends.leveldb_writer import LevelDbWriter
 
         return LevelDbWriter(path)
+    if form.kind == "hdf5":
+        from .row_sink import RowSink
+
+        assert layout is not None
+        return RowSink(path, layout, form.stored, form.rows_per_file)
     from ...backends.lmdb_writer import LmdbWriter
 
     writer = LmdbWriter(path, form.lmdb)

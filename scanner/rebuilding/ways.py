@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...backends.base import Partition
-from ...backends.errors import StoreError, UsageError
+from ...backends.errors import StoreError
 from ...backends.writing import WriteError, writing
 from ..conclude import Scanned
 from ..finding import Location
@@ -237,16 +237,16 @@ def way_for(
     spill: Spill,
     folder: Path,
 ) -> Way:
-    """The way from this source to the target that was asked for.
-
-    Raises
-    ------
-    UsageError
-        There is none.
-    """
+    """The way from this source to the target that was asked for."""
     kinds = rebuild.kind_of(plan), "rows" if rebuild.target_store(plan) == "hdf5" else "records"
-    if kinds == ("records", "records"):
+    if kinds[0] == "records":
         from .record_way import RecordWay
 
         return RecordWay(rebuild, plan, report, scanned, drops, spill, folder)
-    raise UsageError(f"{report.source.path}: {plan.facts.name} can't be written as {rebuild.target_store(plan)}")
+    if kinds == ("rows", "rows"):
+        from .row_way import RowWay
+
+        return RowWay(rebuild, plan, report, scanned, drops, spill, folder)
+    from .to_record_way import ToRecordWay
+
+    return ToRecordWay(rebuild, plan, report, scanned, drops, spill, folder)

@@ -58,7 +58,8 @@ class ImageTruncated(Rule):
     `Image.verify()` does not see it.
 
     ## How to fix
-    Fetch the image again, or leave the record out.
+    Fetch the image again, or leave the record out (`datascan rebuild`; where only the end marker is missing,
+    `--fix end-marker` adds it).
     """
 
     name = "image-truncated"
@@ -98,7 +99,8 @@ class ImageTrailingData(Rule):
     a converter that kept an old buffer, a motion photo whose video makes the set many times larger.
 
     ## How to fix
-    Find out what the bytes are. If nothing needs them, cut them off when the set is rebuilt.
+    Find out what the bytes are. If nothing needs them, cut them off: `datascan rebuild --fix
+    trailing-data`.
     """
 
     name = "image-trailing-data"
@@ -153,7 +155,8 @@ class ImageOrientation(Rule):
     the other, and part of the images lie on their side; boxes no longer fit.
 
     ## How to fix
-    Turn the pixels when the set is built (`PIL.ImageOps.exif_transpose`) and drop the tag.
+    Turn the pixels when the set is built (`PIL.ImageOps.exif_transpose`) and drop the tag, or let `datascan rebuild
+    --fix orientation` do it.
     """
 
     name = "image-orientation"
@@ -191,8 +194,9 @@ class ImageChannels(Rule):
     default, and drops alpha.
 
     ## How to fix
-    Convert when the set is built: `Image.convert("RGB")`, or `convert_imageset` without `--gray`. For Caffe,
-    `force_color: true` in `transform_param` helps for encoded images.
+    Convert when the set is built: `Image.convert("RGB")`, or `convert_imageset` without `--gray`; or afterwards with
+    `datascan rebuild --fix grey-to-colour`. For Caffe, `force_color: true` in `transform_param` helps for encoded
+    images.
     """
 
     name = "image-channels"

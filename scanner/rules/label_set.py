@@ -78,7 +78,8 @@ class LabelOffset(ClassRule):
     maps of ImageNet's development kit and of MATLAB, and VOC's class lists, start at 1.
 
     ## How to fix
-    Subtract 1 where the set is built (and in the validation set and the label map: all three or none).
+    Subtract 1 where the set is built, or with `datascan rebuild --fix label-offset` (and in the validation set and the
+    label map: all three or none).
     """
 
     name = "label-offset"
@@ -294,8 +295,8 @@ class LabelSorted(ClassRule):
     rate that a shuffled set bears makes the loss explode.
 
     ## How to fix
-    Build the set from a shuffled list (`convert_imageset --shuffle`, `shuf list.txt`), or shuffle in the loader
-    (`shuffle=True`). If the loader does, ignore the rule.
+    Build the set from a shuffled list (`convert_imageset --shuffle`, `shuf list.txt`), shuffle it as it is (`datascan
+    rebuild --shuffle 1`), or shuffle in the loader (`shuffle=True`). If the loader does, ignore the rule.
     """
 
     name = "label-sorted"

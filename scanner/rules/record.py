@@ -22,7 +22,8 @@ class RecordUndecodable(Rule):
     loaders raise in a worker process, or silently take another sample instead.
 
     ## How to fix
-    Write the record again from its source, or drop it. If many neighbours are affected, look for `store-damaged`.
+    Write the record again from its source, or drop it (`datascan rebuild`). If many neighbours are affected, look
+    for `store-damaged`.
     """
 
     name = "record-undecodable"
@@ -39,8 +40,8 @@ class RecordEmpty(Rule):
     empty encoded one OpenCV's exception ends the process. PyTorch loaders raise `UnidentifiedImageError` in a worker.
 
     ## How to fix
-    Drop the record, or write it again from its source. A converter that does not check whether a file could be read
-    is the usual cause.
+    Drop the record (`datascan rebuild`), or write it again from its source. A converter that does not check whether
+    a file could be read is the usual cause.
     """
 
     name = "record-empty"

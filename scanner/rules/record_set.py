@@ -128,8 +128,8 @@ class RecordDuplicate(Rule):
     later, its accuracy is too good to be true.
 
     ## How to fix
-    Drop the copies when the set is written. Oversampling on purpose is better done by the sampler; if it is done
-    here, ignore this rule.
+    Drop the copies (`datascan rebuild --drop record-duplicate` keeps the first of each). Oversampling on purpose is
+    better done by the sampler; if it is done here, ignore this rule.
     """
 
     name = "record-duplicate"

@@ -93,7 +93,8 @@ class StoreDamaged(StoreRule):
     nothing is said.
 
     ## How to fix
-    Restore the file from a good copy, or write the data set again. If copies keep getting damaged, check the disk,
+    Restore the file from a good copy, or write the data set again; `datascan rebuild` writes what can still be
+    reached. If copies keep getting damaged, check the disk,
     the memory and the network file system.
     """
 
@@ -207,8 +208,8 @@ class StoreReaderDied(StoreRule):
     A training process that meets the record dies in the same library, without a word about which record it was.
 
     ## How to fix
-    Leave the record out, or write it again from its source. If the reason is time or memory, raise `--timeout` or
-    `--max-memory` and scan again.
+    Leave the record out (`datascan rebuild`), or write it again from its source. If the reason is time or memory,
+    raise `--timeout` or `--max-memory` and scan again.
     """
 
     name = "store-reader-died"

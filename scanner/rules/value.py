@@ -97,8 +97,8 @@ class ValueNan(ValueRule):
     MAX pooling may hide it, so that the loss stays finite while the weights are NaN.
 
     ## How to fix
-    Drop the record, or mask or impute the value where the set is built. Look for a division by zero (a feature
-    without variance, an empty region) in the preparation of the data.
+    Drop the record (`datascan rebuild`), or mask or impute the value where the set is built. Look for a division by
+    zero (a feature without variance, an empty region) in the preparation of the data.
     """
 
     name = "value-nan"

@@ -84,7 +84,7 @@ RULED_OUT = {
 
 REMEDIES = {
     "gradient-explosion": "base_lr: a tenth of what it is, or clip_gradients: 10",
-    "input-data": "scan the sources (datascan check), and write them again without the damaged records",
+    "input-data": "scan the sources (datascan check), and rebuild them without the damaged records (datascan rebuild)",
     "initial-weights": "begin with weights that are finite (an earlier snapshot)",
 }
 

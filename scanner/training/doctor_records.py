@@ -187,4 +187,4 @@ def remedy_of(one: Suspect) -> str:
     path = one.scanned.report.source.path
     if one.finding.location.index is None:
         return f"build {path} again"
-    return f"write {path} again without {one.name.removeprefix(path + ', ')}"
+    return f"datascan rebuild {path} CLEAN, which leaves {one.name.removeprefix(path + ', ')} out"

@@ -82,7 +82,7 @@ def test_any_faults_in_any_store_into_any_store(
         entries = quarantine(folder / "target-quarantine")
         assert {entry["index"]: True for entry in entries} == dict.fromkeys(sorted(planted), True)
         assert all(planted[entry["index"]] in entry["rules"] for entry in entries)  # type: ignore[index,operator]
-        assert read(target, folder / "target-quarantine") == {
+        assert read(source, folder / "target-quarantine") == {
             key: value for key, value in records.items() if key not in good
         }
     else:
