@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..backends.errors import StoreError
+from ..backends.errors import StoreError, UsageError
 from .conclude import Scanned, keys_of
 from .crew import Crew
 from .engines import Engine
 from .finding import Finding, Further, Severity
+from .interrupt import interrupting
 from .options import Options
 from .plan import Plan, Request
 from .report import Coverage, NotRun, Report, SourceInfo, SourceReport, not_looked_at
@@ -56,13 +57,21 @@ class Comparison:
             Before there is anything to report.
         """
         chosen = select(self.options.select, self.options.ignore)
+        if not any(issubclass(rule, SetRule | StoreRule) for rule in chosen):
+            raise UsageError("no rule is left that looks at two sets; those of the families set and store do")
         one = self._scan(first, None)
         if one.scanned is not None and one.scanned.interrupted:
             reports = [self._concluded(one), _left_out(second, self.options)]
             return Report(tuple(reports))
         two = self._scan(second, one.scanned)
         rules = [rule.name for rule in chosen if issubclass(rule, SetRule)]
-        told, not_run, lost, facts = self._compared(one, two, rules)
+        try:
+            with interrupting():
+                told, not_run, lost, facts = self._compared(one, two, rules)
+        except KeyboardInterrupt:
+            if two.scanned is not None:
+                two.scanned.interrupted = True
+            told, not_run, lost, facts = self._compared(one, two, rules)
         if two.scanned is not None:
             for finding in told:
                 two.scanned.total.findings.add(finding)

@@ -23,7 +23,7 @@ from .plan import Plan, Request, make_plan
 from .probing import settled_plan, trained
 from .progress import Progress
 from .report import Coverage, RunInfo, SourceInfo, SourceReport
-from .rules import select
+from .rules import SetRule, select
 from .spill import Workspace
 from .supervisor import WorkerDied
 from .worker import Task
@@ -107,6 +107,8 @@ def wanted_rules(options: Options) -> tuple[str, ...]:
     chosen = select(options.select, options.ignore)
     if not chosen:
         raise UsageError("no rule is left: every one that was selected is ignored")
+    if all(issubclass(rule, SetRule) for rule in chosen):
+        raise UsageError("the selected rules look at two sets: datascan compare A B")
     return tuple(rule.name for rule in chosen if rule.wanted(options) or rule.name in options.select)
 
 

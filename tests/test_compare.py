@@ -16,10 +16,12 @@ import plyvel
 import pytest
 from numpy.typing import NDArray
 
-from datascan.scanner import Report, compare
+from datascan.backends.errors import UsageError
+from datascan.scanner import Report, check, compare
 from datascan.scanner.__main__ import main
 from datascan.scanner.crew import Crew
 from datascan.scanner.layouts.datum_writer import encode_datum
+from datascan.scanner.summary.pair import Pair
 
 RNG = np.random.default_rng(7)
 IMAGES = RNG.integers(0, 256, (1200, 3, 6, 6), np.uint8)
@@ -236,6 +238,26 @@ def test_damage_of_either_set_is_reported(train: Path, tmp_path: Path, crew: Cre
     report = compare(cut, train, crew=crew)
     assert any(finding.rule.startswith("store-") for finding in report.reports[0].findings)
     assert report.reports[1].rule_count("set-leak") > 100
+
+
+def test_an_interruption_while_comparing_leaves_a_partial_report(
+    train: Path, tmp_path: Path, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Pair) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pair, "shared", interrupted)
+    report = compare(train, write_lmdb(tmp_path / "val", datums(range(700, 900))), crew=crew)
+    assert [one.exit_code for one in report.reports] == [0, 130]
+    assert "set-leak" in {entry.rule for entry in report.reports[1].coverage.not_run}
+
+
+def test_rules_that_look_at_two_sets_are_for_this_command_alone(train: Path, crew: Crew) -> None:
+    with pytest.raises(UsageError, match="datascan compare"):
+        check(train, crew=crew, select=("set",))
+    with pytest.raises(UsageError, match="families set and store"):
+        compare(train, train, crew=crew, select=("value-nan",))
+    assert check(train, crew=crew, select=("set-leak", "value-nan")).exit_code == 3
 
 
 # ---- the command ----
