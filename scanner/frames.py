@@ -22,8 +22,9 @@ from ..backends.base import Table
 from ..backends.errors import UsageError
 from .codec import Codec, CodecError
 from .finding import Finding, Location, Severity
-from .options import Options
+from .options import Options, Trace
 from .partial import FindingLog, Partial
+from .prints import Prints
 from .summary.classes import CLASSES
 
 SYNC_S = 5.0
@@ -40,7 +41,7 @@ _HEAD = struct.Struct("<QQqq")
 
 _PLACE = struct.Struct("<qq")
 
-PARTIALS = Codec((Partial, FindingLog, Finding, Location, Severity, Table, Options, *CLASSES))
+PARTIALS = Codec((Partial, FindingLog, Finding, Location, Severity, Table, Options, Trace, Prints, *CLASSES))
 """Writes partial reports, and the frames around them."""
 
 _T = TypeVar("_T")

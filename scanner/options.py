@@ -183,7 +183,7 @@ class Options:
     keyed
         Keep a hash of every key beside that of the contents, for a comparison of two sets.
     remember
-        Sum up each record's key and contents, to be compared with an earlier or a later scan.
+        Keep a fingerprint of every record, to be compared with an earlier or a later scan: for an audit.
     """
 
     select: tuple[str, ...] = ()

@@ -26,10 +26,11 @@ WHOLE_SET_RULES = {
     "store-count-mismatch": "not all records were read",
     "label-sorted": "neighbouring records were not all read",
     "expect-records": "not all records were read",
+    "drift-records": "not all records were read",
 }
 """Rules that would cry wolf over a part of the set, with the reason for not running them."""
 
-LIMIT_RULES = ("record-missing-twin", "store-count-mismatch", "expect-records")
+LIMIT_RULES = ("record-missing-twin", "store-count-mismatch", "expect-records", "drift-records")
 """Those of `WHOLE_SET_RULES` that a plain prefix of the set misleads as well."""
 
 

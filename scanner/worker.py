@@ -14,7 +14,7 @@ from ..backends import open_store
 from ..backends.base import Batch, Damage, Extent, Partition, RecordBatch, RowBatch, Store
 from ..backends.errors import StoreError
 from .layouts.base import Layout, RecordLayout, RowLayout
-from .options import Options
+from .options import Options, Trace
 from .partial import Partial
 from .prints import prints_of
 from .rules import StoreRule, instantiate
@@ -101,8 +101,9 @@ class Checker:
         untouch()
         if isinstance(batch, RecordBatch) or batch.whole:
             self.partial.seen += len(batch)
-        if self.options.trace is not None:
-            self.partial.prints += prints_of(samples, self.options.trace)
+        trace = self.options.trace or (Trace() if self.options.remember else None)
+        if trace is not None:
+            self.partial.prints += prints_of(samples, trace)
         if self.options.probe is not None:
             self._probe(samples)
         try:

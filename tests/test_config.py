@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.cli_sources import RECORDS, write_hdf5, write_lmdb
 
 from datascan.scanner.__main__ import main
+from datascan.scanner.cli import COMMANDS
 from datascan.scanner.cli.check import check as check_command
 from datascan.scanner.cli.settings import NETWORK, OF_A_RUN, RUN, SCAN, key_of
 from datascan.scanner.config_file import ConfigError, find_config
@@ -302,8 +304,14 @@ def test_the_example_of_the_documentation_is_a_configuration(tmp_path: Path) -> 
     configure(tmp_path, page.split("```toml\n")[1].split("```")[0])
     found = load_configuration(tmp_path / "datascan.toml")
     assert found.sources["train"].expectations.shape == (3, None, None)
-    named = set(page.split("## Keys")[1].split("## Sources")[0].replace("`", " ").replace(",", " ").split())
-    assert {*SCAN, *RUN} <= named
+    named = set(re.findall("`([a-z-]+)`", page.split("## Keys")[1].split("## Sources")[0]))
+    assert named - {"true", "false", "run", "path", "expect", "audit", "check"} <= {
+        *SCAN,
+        *RUN,
+        *OF_A_RUN,
+        "probe",
+        *COMMANDS,
+    }
 
 
 def test_an_address_counts_from_nowhere(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,8 @@ COMMANDS = (
     "lint",
     "rebuild",
     "compare",
+    "audit",
+    "history",
     "merge",
     "show",
     "config",

@@ -35,7 +35,7 @@ OF_ALL = (
 )
 """Options of ``datascan check`` that are about the run as a whole and not about a source."""
 
-PATHS = ("data_root", "work_dir", "cache_dir", "mean_file", "prototxt", "onnx", "torch", "caffe", "weights")
+PATHS = ("history", "data_root", "work_dir", "cache_dir", "mean_file", "prototxt", "onnx", "torch", "caffe", "weights")
 """Options whose value is a path: it counts from the file's folder."""
 
 EXPECTATIONS = ("records", "min-records", "max-records", "shape", "dtype", "value-range", "layout", "store")
@@ -335,7 +335,13 @@ def _expectation(key: str, value: Any) -> None:
             raise UsageError(f"no dtype {value!r}; write uint8, float32, ...") from None
 
 
-TABLES: dict[str, Callable[[], Mapping[str, click.Option]]] = {}
+def _of_audit() -> Mapping[str, click.Option]:
+    from .audit import OPTIONS
+
+    return {key_of(option): option for option in OPTIONS}
+
+
+TABLES: dict[str, Callable[[], Mapping[str, click.Option]]] = {"audit": _of_audit}
 """Tables of single commands: their options, loaded when they are asked for."""
 
 

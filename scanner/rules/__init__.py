@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from ...backends.errors import UsageError
 from ...backends.plugins import Registry
 from ..finding import Severity
+from .audit import DriftLabels, DriftRecords, DriftValues, StoreBitRot
 from .base import Context, Rule
 from .box import BoxInvalid
 from .expect import ExpectDtype, ExpectLayout, ExpectRecords, ExpectShape, ExpectStore, ExpectValueRange
@@ -81,6 +82,7 @@ RULES: tuple[type[Rule], ...] = (
     StoreEmpty,
     StoreInUse,
     StoreExternalReference,
+    StoreBitRot,
     RecordUndecodable,
     RecordEmpty,
     RecordSizeMismatch,
@@ -137,6 +139,9 @@ RULES: tuple[type[Rule], ...] = (
     SetClassMissing,
     SetShapeDrift,
     SetValueDrift,
+    DriftRecords,
+    DriftLabels,
+    DriftValues,
 )
 
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(rule.name.partition("-")[0] for rule in RULES))

@@ -14,7 +14,7 @@ from datascan.scanner.rules import FAMILIES, RULES, Context, Rule, instantiate, 
 HEADINGS = ["## What it does", "## Why is this bad?", "## How to fix"]
 
 CONTRACT = {
-    "store": "unreadable truncated damaged count-mismatch reader-died empty in-use external-reference",
+    "store": "unreadable truncated damaged count-mismatch reader-died empty in-use external-reference bit-rot",
     "record": (
         "undecodable empty size-mismatch shape-mismatch mixed-shapes missing-twin missing-field unsafe-pickle key-gap "
         "key-order duplicate label-conflict"
@@ -29,6 +29,7 @@ CONTRACT = {
     "probe": "non-finite failed",
     "expect": "store layout records shape dtype value-range",
     "set": "leak key-conflict label-drift class-missing shape-drift value-drift",
+    "drift": "records labels values",
 }
 """Names without their family: what reports, configuration files and habits are built on."""
 
@@ -63,7 +64,7 @@ def test_every_rule_has_a_page_and_a_name_of_its_family(rule: type[Rule]) -> Non
 
 
 def test_families_stand_in_the_order_of_the_rules() -> None:
-    assert FAMILIES == ("store", "record", "image", "value", "label", "box", "probe", "expect", "set")
+    assert FAMILIES == ("store", "record", "image", "value", "label", "box", "probe", "expect", "set", "drift")
 
 
 @pytest.mark.parametrize(
