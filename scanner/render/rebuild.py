@@ -20,17 +20,20 @@ def rebuild_lines(report: Report, style: Style) -> Iterator[str]:
     assert rebuilt is not None
     if style.quiet and report.exit_code is ExitCode.CLEAN:
         return
-    word = _word(rebuilt)
-    first, *others = fill(f"{printable(rebuilt.target)}: {_sentence(rebuilt)}", max(style.width - len(word) - 2, 20))
+    word = rebuild_word(rebuilt)
+    first, *others = fill(
+        f"{printable(rebuilt.target)}: {rebuild_sentence(rebuilt)}", max(style.width - len(word) - 2, 20)
+    )
     yield f"{style.paint(word, report.verdict)}  {first}"
     yield from (" " * (len(word) + 2) + line for line in others)
     yield ""
-    for label, text in _facts(rebuilt, report):
+    for label, text in rebuild_facts(rebuilt, report):
         for number, line in enumerate(fill(printable(text), max(style.width - LABELS - 4, 20))):
             yield f"  {style.paint(pad('' if number else label, LABELS), 'dim')}  {line}"
 
 
-def _word(rebuilt: Rebuilt) -> str:
+def rebuild_word(rebuilt: Rebuilt) -> str:
+    """In a word or two, how it ended."""
     if rebuilt.dry_run:
         return "DRY RUN"
     if rebuilt.skip_list is not None:
@@ -38,7 +41,8 @@ def _word(rebuilt: Rebuilt) -> str:
     return "REBUILT" if rebuilt.written else "NOT PROVEN"
 
 
-def _sentence(rebuilt: Rebuilt) -> str:
+def rebuild_sentence(rebuilt: Rebuilt) -> str:
+    """How many records were kept and set aside, and whether that is proven."""
     records = rebuilt.records
     if rebuilt.skip_list is not None:
         return (
@@ -59,7 +63,8 @@ def _sentence(rebuilt: Rebuilt) -> str:
     return f"{said}; but the copy is not what it should be, and nothing was put in its place"
 
 
-def _facts(rebuilt: Rebuilt, report: Report) -> Iterator[tuple[str, str]]:
+def rebuild_facts(rebuilt: Rebuilt, report: Report) -> Iterator[tuple[str, str]]:
+    """What was read, dropped and written, each with a word before it."""
     source = report.reports[0].source
     parts = [rebuilt.source, source.store or "", source.layout or ""]
     if source.records is not None:

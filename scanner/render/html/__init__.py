@@ -22,7 +22,7 @@ def render_html(
 ) -> None:
     """Write the report as a page; ``pages`` are the rules' own by default."""
     from .page import write_page
-    from .report import charts, headline, room_for, source_view
+    from .report import charts, headline, rebuilt, room_for, source_view
 
     chosen = rule_pages(report) if pages is None else pages
     room = room_for(report)
@@ -35,6 +35,7 @@ def render_html(
         sources=[(number, one.source.path, one) for number, one in enumerate(report.reports)],
         view=lambda number, one: source_view(one, chosen, number, room),
         charts=charts(report),
+        rebuilt=rebuilt(report),
         rules=sorted({finding.rule for finding in report} | {rule for one in report.reports for rule in one.omitted}),
         quiet=style.quiet,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...finding import Finding, Severity
 from ...report import LOSING, Report, SourceReport
 from ..pages import Page
+from ..rebuild import rebuild_facts, rebuild_sentence, rebuild_word
 from ..terminal import (
     TEXTS,
     coverage_phrase,
@@ -132,6 +133,24 @@ def spread(finding: Finding, position: int) -> range:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RebuildView:
+    """What became of a rebuild."""
+
+    word: str
+    verdict: str
+    target: str
+    facts: tuple[tuple[str, str], ...]
+
+
+def rebuilt(report: Report) -> RebuildView | None:
+    """What became of a rebuild, where there was one."""
+    if report.rebuild is None:
+        return None
+    done = report.rebuild
+    return RebuildView(rebuild_word(done), report.verdict, done.target, tuple(rebuild_facts(done, report)))
+
+
 def charts(report: Report) -> list[Figure]:
     """The curves of the training log."""
     return [curve(chart.title.capitalize(), chart.points, bad=chart.bad, width=WIDE) for chart in report.charts]
@@ -139,6 +158,8 @@ def charts(report: Report) -> list[Figure]:
 
 def headline(report: Report) -> str:
     """The whole run in a sentence."""
+    if report.rebuild is not None:
+        return rebuild_sentence(report.rebuild)
     if len(report.reports) == 1 and report.causes is None:
         return verdict_sentence(report.reports[0])
     verdicts = [one.verdict for one in report.reports]
