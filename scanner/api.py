@@ -130,6 +130,7 @@ def check(
         from .journal import Journal
         from .scan import scan_source  # loads numpy, while the first worker starts
         from .spill import Workspace
+        from .twin_sources import with_twins
 
         engine = stack.enter_context(open_engine(executor, workers))
 
@@ -185,7 +186,8 @@ def check(
                 except StoreError as exc:
                     reports.append(not_looked_at(path, exc, chosen.fail_on))
             else:
-                reports.append(scan_as(path, as_trained(chosen, path, data_root), found))
+                scanned = scan_as(path, as_trained(chosen, path, data_root), found)
+                reports.append(with_twins(scanned, reports, workers.call))
             if reports[-1].interrupted:
                 break
         report = Report(tuple(reports))

@@ -19,6 +19,7 @@ from ..progress import progress_bar
 from ..render import ILLUSTRATED, LIVE, RENDERERS, RenderFailed, Style
 from ..report import Coverage, Report, SourceInfo, SourceReport
 from ..spill import Workspace
+from ..twin_sources import with_twins
 from .live import LiveOutputs, Write
 from .names import check_layout, check_names, names_of
 from .outputs import Output, OutputFile, open_outputs
@@ -155,6 +156,7 @@ class Scans:
                 ]
             else:
                 done = self._scan(target, alone=len(targets) == 1)
+            done = [with_twins(report, reports, self.crew.call) for report in done]
             reports += done
             if self.live is not None:
                 for report in done:

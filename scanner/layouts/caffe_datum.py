@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ...backends.base import RecordBatch
 from ..options import Options
-from ..sample import LabelBlock, Rows, SampleBatch
+from ..sample import Fault, LabelBlock, Rows, SampleBatch
+from ..summary.keys import leading_numbers, trailing_numbers
 from . import datum_changes
 from .base import RecordLayout, Traits
 from .datum import datum_fault, is_datum, parse_datum, unreadable
@@ -17,6 +18,11 @@ from .datum_runs import Template
 from .keys import reserved_rows
 from .payloads import Payloads
 from .wire import WireError
+
+DIGITS_KEY = 8
+ENOUGH_KEYS = 16
+MOST_KEYS = 0.9
+"""Digits before the underscore, and how many keys must end in their label before others are held to it."""
 
 _TEMPLATES = 16
 """Templates tried on a batch before the rest is read record by record."""
@@ -123,7 +129,31 @@ class _Decoding:
         self._payloads.finish(samples)
         rows = np.flatnonzero(self._labelled)
         samples.labels.append(LabelBlock("label", rows, self._labels[rows], np.flatnonzero(self._unlabelled)))
+        samples.faults += self._contradictions(rows)
         return samples
+
+    def _contradictions(self, rows: Rows) -> list[Fault]:
+        """Labels that are not the number at the end of a DIGITS key (``%08d_%d``: number and label, create_db.py).
+
+        Only where almost all of the batch's keys end in their labels: elsewhere the number means something else.
+        """
+        keys = self._batch.keys.take(rows)
+        ahead, _ = leading_numbers(keys)
+        behind, numbers = trailing_numbers(keys)
+        digits = (ahead == DIGITS_KEY) & (behind > 0) & (keys.lengths == ahead + behind + 1)
+        agree = digits & (numbers == self._labels[rows])
+        if np.count_nonzero(agree) < max(ENOUGH_KEYS, MOST_KEYS * len(rows)):
+            return []
+        odd = np.flatnonzero(digits & ~agree)
+        return [
+            Fault(
+                row,
+                "label-contradiction",
+                f"label {self._labels[row]}, but the key ends in {number}, as DIGITS writes the label",
+                data={"label": int(self._labels[row]), "key_label": number},
+            )
+            for row, number in zip(rows[odd].tolist(), numbers[odd].tolist(), strict=True)
+        ]
 
     def _template(self, row: int) -> Template | None:
         value = self._batch.values[row]
