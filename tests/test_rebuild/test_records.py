@@ -301,9 +301,9 @@ def test_what_damage_left_is_rebuilt_and_the_rest_is_told(tmp_path: Path, crew: 
 
 
 def test_a_target_is_compact_and_its_map_grows(tmp_path: Path, crew: Crew) -> None:
-    values = {b"%08d" % i: np.random.default_rng(i).bytes(200_000) for i in range(600)}
+    values = {b"%08d" % i: np.random.default_rng(i).bytes(200_000) for i in range(400)}
     path = write("lmdb", tmp_path / "source", {})
-    with lmdb.open(str(path), map_size=1 << 28, lock=False) as env:
+    with lmdb.open(str(path), map_size=1 << 28, lock=False, sync=False) as env:
         for key, value in values.items():
             with env.begin(write=True) as txn:
                 txn.put(key, value)
