@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from datascan.scanner.interrupt import interruptible, interrupting, uninterrupte
 from datascan.scanner.scan import Clock, scan_plan
 from datascan.scanner.supervisor import Limits, Worker
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,22 @@ class Run:
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, out, err
+
+
+def ended_midway(file: Path, number: int, *argv: object) -> tuple[int, str, str]:
+    """The end of a run that got a signal when it had begun to write a file; one that is faster than it runs again."""
+    while True:
+        file.unlink(missing_ok=True)
+        run = Run(*argv)
+        wait_until(partial(_has_begun, run, file))
+        run.process.send_signal(number)
+        code, out, err = run.end()
+        if code in (130, -number):
+            return code, out, err
+
+
+def _has_begun(run: Run, file: Path) -> bool:
+    return run.process.poll() is not None or (file.exists() and file.stat().st_size > 4000)
 
 
 @pytest.fixture

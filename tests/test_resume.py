@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.cli_sources import write_hdf5, write_lmdb
-from tests.test_interrupt import Run, wait_until
+from tests.test_interrupt import Run, ended_midway
 from tests.test_layouts.messages import Datum
 from tests.test_summary.test_merging import SAMPLES, said, summary_of
 
@@ -221,10 +221,7 @@ def test_a_killed_scan_goes_on_and_gives_the_same_report(
     expected = check(many, crew=crew)
     assert len(expected) > 10
     file = tmp_path / "scan.ckpt"
-    killed = Run(many, "--jobs", 1, "--resume", file)
-    wait_until(lambda: file.exists() and file.stat().st_size > 4000)
-    killed.process.send_signal(signal.SIGKILL)
-    killed.end()
+    ended_midway(file, signal.SIGKILL, many, "--jobs", 1, "--resume", file)
     with Journal(file, [str(many)]) as journal:
         kept = len(journal._frames[0])
     counting = Counting(monkeypatch)
@@ -363,10 +360,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_scan(
 def test_the_command_line_goes_on_and_takes_the_checkpoint_away(tmp_path: Path, many: Path) -> None:
     file, target = tmp_path / "scan.ckpt", tmp_path / "report.json"
     words = (many, "--jobs", 1, "--resume", file, "--output", f"json={target}")
-    interrupted = Run(*words)
-    wait_until(lambda: file.exists() and file.stat().st_size > 4000)
-    interrupted.process.send_signal(signal.SIGINT)
-    code, _, err = interrupted.end()
+    code, _, err = ended_midway(file, signal.SIGINT, *words)
     assert code == 130
     assert f"what is done is kept in {file}" in err
     code, _, err = Run(*words).end()

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.cli_sources import write_hdf5, write_lmdb
-from tests.test_interrupt import Run, wait_until
+from tests.test_interrupt import ended_midway
 from tests.test_layouts.messages import Datum
 
 from datascan.backends.base import Partition, Table
@@ -104,11 +104,7 @@ def test_a_shard_that_was_ended_goes_on_and_is_refused_until_it_has(
     files = shards_of(tmp_path, crew, many, count=2)
     whole = text(check(many, crew=crew))
     if damage == "killed":
-        files[1].unlink()
-        run = Run(many, "--jobs", 1, "--shard", "2/2", "--partial", files[1])
-        wait_until(lambda: files[1].exists() and files[1].stat().st_size > 4000)
-        run.process.send_signal(signal.SIGKILL)
-        run.end()
+        ended_midway(files[1], signal.SIGKILL, many, "--jobs", 1, "--shard", "2/2", "--partial", files[1])
     else:
         os.truncate(files[1], files[1].stat().st_size - 200)
     before = files[1].read_bytes()
