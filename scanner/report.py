@@ -151,6 +151,7 @@ class SourceReport:
     stretches: tuple[Stretch, ...] = ()
     reader: object = field(default=None, repr=False, compare=False)
     exhibits: Mapping[int, Exhibit] = field(default_factory=dict, repr=False, compare=False)
+    accepted: int = 0
     distributions: Distributions | None = field(default=None, repr=False, compare=False)
 
     def positions(self) -> Iterator[int | None]:
@@ -238,6 +239,7 @@ class SourceReport:
             "statistics": self.statistics,
             "error": self.error,
             "run": self.run.to_dict(),
+            **({"accepted": self.accepted} if self.accepted else {}),
         }
 
 

@@ -38,6 +38,7 @@ LAYERS = [
     {"summary"},
     {"marks", "prints"},
     {"layouts", "rules", "report", "partial"},
+    {"baseline"},
     {"render", "training"},
     {"probe"},
     {"worker"},
@@ -57,7 +58,7 @@ LAYERS = [
     {"scanner"},
     {"auditing"},
     {"cli"},
-    {"configured", "testing"},
+    {"configured", "testing", "pytest_plugin"},
     {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -179,6 +179,17 @@ Exit codes:
     help="A record whose reader takes more memory is reported (512M, 2G, none).",
 )
 @click.option(
+    "--baseline",
+    metavar="FILE",
+    help="Findings that were reviewed and are accepted (JSON): only others count.",
+)
+@click.option(
+    "--write-baseline",
+    metavar="FILE",
+    help="Write all findings there as reviewed, for --reason; entries that stand in it are kept.",
+)
+@click.option("--reason", metavar="TEXT", help="Why the findings of --write-baseline are accepted.")
+@click.option(
     "--resume",
     metavar="FILE",
     help="Keep what is done in FILE, outside of the data sets: the same command goes on there if this one is killed. "

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from ...backends.errors import UsageError
 from ..api import OptionFields, check, make_options
+from ..baseline import Baseline
 from ..complain import complain, complain_of_bug, complain_with_traceback, describe
 from ..crew import Crew
 from ..engines import Engine, open_engine
@@ -22,11 +25,14 @@ from ..spill import Workspace
 from ..twin_sources import with_twins
 from .live import LiveOutputs, Write
 from .names import check_layout, check_names, names_of
-from .outputs import Output, OutputFile, open_outputs
+from .outputs import Output, OutputFile, open_outputs, refuse_sources
 from .probe_params import probe_fields
 from .session import CannotWrite, Session
 from .targets import Target
 from .terminal import WIDEST, stdout_style
+
+BASELINE_DAYS = 180
+"""How long a finding is accepted where nobody says otherwise; the date stands in the file, to be changed there."""
 
 
 def run_check(session: Session, targets: Sequence[Target], given: Mapping[str, Any], crew: Crew) -> int:
@@ -40,10 +46,12 @@ def run_check(session: Session, targets: Sequence[Target], given: Mapping[str, A
         Workspace(given["work_dir"], sources=written)  # one that can't be used is told before anything is read
         outputs, files = open_outputs(given["outputs"], written, stack)
         engine = stack.enter_context(open_engine(given["executor"], crew))
+        baseline = None if given["baseline"] is None else Baseline(given["baseline"])
+        target_file = baseline_to_write(given, written, stack)
         journal = None if given["resume"] is None else stack.enter_context(Journal(given["resume"], sources))
         live = LiveOutputs(outputs, files, session)
         scans = Scans(session, given, crew, journal, engine, live=live)
-        report = Report(tuple(scans.scan_all(targets)))
+        report = reviewed(Report(tuple(scans.scan_all(targets))), given, baseline, target_file)
         write_reports(report, outputs, files, given, session, crew, live)
         if journal is not None:
             end_journal(journal, report)
@@ -51,6 +59,38 @@ def run_check(session: Session, targets: Sequence[Target], given: Mapping[str, A
     if crashes:
         complain_of_bug(crashes[0])
     return int(report.exit_code)
+
+
+def baseline_to_write(given: Mapping[str, Any], sources: Sequence[str], stack: ExitStack) -> OutputFile | None:
+    """The file of ``--write-baseline``, made before a scan that it could stop."""
+    if (given["write_baseline"] is None) != (given["reason"] is None):
+        raise UsageError("--write-baseline and --reason go together: why are the findings accepted?")
+    if given["write_baseline"] is None:
+        return None
+    Baseline(given["write_baseline"], needed=False)
+    refuse_sources(given["write_baseline"], sources)
+    file = OutputFile(given["write_baseline"])
+    stack.callback(file.close)
+    return file
+
+
+def reviewed(
+    report: Report, given: Mapping[str, Any], baseline: Baseline | None, target_file: OutputFile | None
+) -> Report:
+    """The report without what a baseline accepts; the baseline to write is written from all of it."""
+    today = datetime.now().date()
+    if target_file is not None:
+        written = Baseline(target_file.file, needed=False)
+        author, expires = getpass.getuser(), today + timedelta(days=BASELINE_DAYS)
+        text = written.updated(report, given["reason"], author, expires)
+        target_file.write(lambda stream: stream.write(text))
+        complain(f"datascan: {given['write_baseline']} accepts {len(report)} findings until {expires}")
+    if baseline is None:
+        return report
+    accepted = baseline.accept(report, today)
+    for remark in accepted.remarks:
+        complain(f"datascan: {remark}")
+    return accepted.report
 
 
 def read_by(target: Target) -> list[str]:

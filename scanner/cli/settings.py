@@ -18,10 +18,11 @@ from .check import check
 from .probe_params import OPTIONS as PROBE_OPTIONS
 from .probe_params import field_of
 
-OF_A_RUN = ("resume", "shard", "partial", "debug", "help")
+OF_A_RUN = ("write_baseline", "reason", "resume", "shard", "partial", "debug", "help")
 """Options that belong to one run, and have no place in a file."""
 
 OF_ALL = (
+    "baseline",
     "jobs",
     "executor",
     "timeout",
@@ -35,7 +36,19 @@ OF_ALL = (
 )
 """Options of ``datascan check`` that are about the run as a whole and not about a source."""
 
-PATHS = ("history", "data_root", "work_dir", "cache_dir", "mean_file", "prototxt", "onnx", "torch", "caffe", "weights")
+PATHS = (
+    "history",
+    "baseline",
+    "data_root",
+    "work_dir",
+    "cache_dir",
+    "mean_file",
+    "prototxt",
+    "onnx",
+    "torch",
+    "caffe",
+    "weights",
+)
 """Options whose value is a path: it counts from the file's folder."""
 
 EXPECTATIONS = ("records", "min-records", "max-records", "shape", "dtype", "value-range", "layout", "store")

@@ -147,6 +147,8 @@ def fact_lines(report: SourceReport, style: Style) -> Iterator[str]:
     if report.run.started and report.source.layout not in TEXTS:
         yield from labelled("scan", run_phrase(report), style)
     yield from labelled("looked at", coverage_phrase(report), style)
+    if report.accepted:
+        yield from labelled("accepted", f"{counted(report.accepted, 'finding')} of the baseline", style)
     for reason in report.coverage.reasons:
         yield from labelled("left out", printable(reason), style)
     for text in not_run_phrases(report.coverage.not_run):
