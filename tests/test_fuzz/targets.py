@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def records_in(source: Path) -> int:
     return check(source, crew=InProcess()).reports[0].coverage.seen
 
 
-def store_target(source: Path) -> Target:
+def store_target(name: str, source: Path) -> Target:
     contained = source.suffix == ".h5"
 
     def run(rng: random.Random, folder: Path, crew: Crew) -> None:
@@ -96,7 +97,7 @@ def store_target(source: Path) -> Target:
             again = scan_unchanged(path, crew if contained else InProcess())
             assert content_of(again) == content_of(report), "two scans differ"
 
-    return Target(f"store-{source.parent.name}", run)
+    return Target(f"store-{name}", run)
 
 
 def content_of(report: Report) -> list[dict[str, object]]:
@@ -106,7 +107,16 @@ def content_of(report: Report) -> list[dict[str, object]]:
 
 def stores() -> Iterator[Target]:
     for folder in sorted(CLEAN.iterdir()):
-        yield from (store_target(path) for path in folder.iterdir() if path.name != "expect.json")
+        yield store_target(folder.name, source_in(folder))
+
+
+def source_in(folder: Path) -> Path:
+    """The data set of a fixture's folder."""
+    (path,) = (path for path in folder.iterdir() if path.name != "expect.json")
+    expectation = folder / "expect.json"
+    said = json.loads(expectation.read_text(encoding="utf-8")) if expectation.exists() else {}
+    source: str = said.get("options", {}).get("source", "")
+    return path / source
 
 
 # ---- lists of HDF5 files ----
@@ -158,9 +168,8 @@ def run_references(rng: random.Random, folder: Path, crew: Crew) -> None:
 @cache
 def records_of(folder: str) -> list[tuple[bytes, bytes]]:
     """Keys and values of a fixture."""
-    (path,) = (entry for entry in (CLEAN / folder).iterdir() if entry.name != "expect.json")
     found: list[tuple[bytes, bytes]] = []
-    with open_store(path) as store:
+    with open_store(source_in(CLEAN / folder)) as store:
         for partition in store.partitions():
             for part in store.read(partition):
                 if isinstance(part, RecordBatch):
@@ -169,6 +178,16 @@ def records_of(folder: str) -> list[tuple[bytes, bytes]]:
 
 
 FIXTURES_OF = {
+    "digits-pairs": ("digits-features", "digits-labels"),
+    "caffe2-tensor-protos": ("caffe2-floats", "caffe2-images"),
+    "basicsr": ("basicsr",),
+    "stylegan": ("stylegan",),
+    "tensorpack": ("tensorpack",),
+    "folder2lmdb": ("folder2lmdb",),
+    "atom3d": ("atom3d",),
+    "ase-lmdb": ("ase-lmdb",),
+    "json-records": ("json-rows",),
+    "indexed-pickle": ("tape", "uni-mol"),
     "caffe-datum": ("lmdb-raw", "lmdb-encoded", "lmdb-float"),
     "ssd-annotated-datum": ("ssd-annotated",),
     "ocr": ("ocr",),
