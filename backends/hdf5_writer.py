@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .errors import StoreError
 from .hdf5_file import OpenedFile
 from .hdf5_library import LIBRARY_ERRORS, h5py, one_line
-from .writing import WriteError, sync_tree, writing
+from .writing import WriteError, writing
 
 BLOCK_BYTES = 16 << 20
 """Rows that are copied at a time."""
@@ -59,7 +59,7 @@ class Like:
     _done: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def write(self) -> list[str]:
-        """Write the file; gives what could not be taken over.
+        """Write the file, not yet to the disk; gives what could not be taken over.
 
         Raises
         ------
@@ -78,8 +78,6 @@ class Like:
                 self._group(root, file.id, b"/")
             finally:
                 file.close()
-        with writing(self.target, (OSError,)):
-            sync_tree(self.target)
         return self.notes
 
     @property

@@ -13,8 +13,9 @@ from ...backends.hdf5_links import open_inside
 from ...backends.hdf5_list_store import Hdf5ListStore
 from ...backends.hdf5_store import Hdf5Store
 from ...backends.hdf5_writer import Like, Taken, object_id
+from ...backends.writing import sync_tree, writing
 from ..prints import column_hashes
-from ..stamp import reading
+from ..stamp import NOTHING, reading
 from ..worker import SourceRef, open_source
 from .copier import beating
 from .routes import Positions
@@ -70,7 +71,7 @@ def _listing(name: str, store: Hdf5Store) -> Listing:
 
 def copy_file(job: FileJob) -> list[str]:
     """Write one file; gives what could not be taken over."""
-    with Hdf5Store(Path(job.source)) as store, beating():
+    with Hdf5Store(Path(job.source)) as store:
         locations = store.catalog.locations
         opened = open_file(Path(job.source))
         try:
@@ -79,7 +80,7 @@ def copy_file(job: FileJob) -> list[str]:
             def moved(size: int) -> None:
                 nonlocal done
                 done += size
-                reading(0, 0, done)
+                reading(NOTHING, 0, done)  # reading on counts as progress, so that a library that loops is noticed
 
             taken = {}
             for path, rows in job.rows.items():
@@ -87,7 +88,10 @@ def copy_file(job: FileJob) -> list[str]:
                 dataset: Any = open_inside(opened.file.id, locations.get(path, path.encode()))
                 added, spill = job.added.get(path, (0, None))
                 taken[object_id(dataset)] = Taken(rows, added, None if spill is None else _printing(spill))
-            return Like(opened, job.target, taken, job.whole, moved).write()
+            notes = Like(opened, job.target, taken, job.whole, moved).write()
+            with beating(), writing(job.target, (OSError,)):
+                sync_tree(job.target)
+            return notes
         finally:
             opened.close()
 
