@@ -17,7 +17,7 @@ from .engines import Engine, open_engine
 from .expectations import Expectations, make_expectations
 from .finding import Finding, Severity
 from .interrupt import interrupting
-from .options import LossName, NetName, Options, PhaseName, Precision, ProbeOptions, Statistics, merged
+from .options import Duplicates, LossName, NetName, Options, PhaseName, Precision, ProbeOptions, Statistics, merged
 from .progress import Progress
 from .report import Report, SourceReport, not_looked_at
 from .supervisor import LEAST_MEMORY, Limits
@@ -44,6 +44,7 @@ class OptionFields(TypedDict, total=False):
     limit: int | None
     sample: float | None
     statistics: Statistics
+    duplicates: Duplicates
     follow_external: bool
     probe: ProbeOptions | Mapping[str, Any] | bool | None
     expect: Expectations | Mapping[str, Any] | None
@@ -313,6 +314,8 @@ def make_options(**fields: Unpack[OptionFields]) -> Options:
         raise UsageError(f"max_findings is {options.max_findings}; it must not be negative")
     if not options.extreme > 0:
         raise UsageError(f"extreme is {options.extreme}; it must be above 0")
+    if options.duplicates not in get_args(Duplicates):
+        raise UsageError(f"duplicates is {options.duplicates!r}; choose one of {', '.join(get_args(Duplicates))}")
     if options.statistics not in get_args(Statistics):
         raise UsageError(f"statistics is {options.statistics!r}; choose one of {', '.join(get_args(Statistics))}")
     if options.sample is not None and not 0 < options.sample <= 1:

@@ -11,6 +11,7 @@ from .expectations import NOTHING_EXPECTED, Expectations
 from .finding import Severity
 
 Statistics = Literal["auto", "full", "sampled"]
+Duplicates = Literal["exact", "approximate"]
 NetName = Literal["auto", "softmax", "mlp", "conv", "lstm"]
 LossName = Literal["auto", "softmax", "sigmoid", "squared"]
 Precision = Literal["float32", "float16"]
@@ -168,6 +169,8 @@ class Options:
         Only the first so many records are read.
     sample
         Share of the records to look at, 0 < sample <= 1; every (1/sample)-th record in store order.
+    duplicates
+        ``approximate`` counts about how many contents occur once more, in a few kilobytes, and names no record.
     statistics
         ``full`` sums up every encoded image, which takes decoding its pixels at full size; ``sampled`` one in
         32; ``auto`` is ``full`` for small sets. It is about the statistics alone: faults are looked for in
@@ -201,6 +204,7 @@ class Options:
     limit: int | None = None
     sample: float | None = None
     statistics: Statistics = "auto"
+    duplicates: Duplicates = "exact"
     probe: ProbeOptions | None = None
     follow_external: bool = False
     expect: Expectations = NOTHING_EXPECTED

@@ -104,6 +104,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "sample": None,
         "expect": None,
         "statistics": "auto",
+        "duplicates": "exact",
         "follow_external": False,
         "probe": None,
     }

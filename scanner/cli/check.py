@@ -133,6 +133,13 @@ Exit codes:
     help="Only this share of the records, evenly spread (0.01 is every hundredth).",
 )
 @click.option(
+    "--duplicates",
+    type=click.Choice(["exact", "approximate"]),
+    default="exact",
+    show_default=True,
+    help="approximate: about how many records are copies, in a few kB of memory and none of disk; none is named.",
+)
+@click.option(
     "--statistics",
     type=click.Choice(["auto", "full", "sampled"]),
     default="auto",

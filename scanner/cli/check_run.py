@@ -158,6 +158,7 @@ def option_fields(given: Mapping[str, Any]) -> OptionFields:
         "limit": given["limit"],
         "sample": given["sample"],
         "statistics": given["statistics"],
+        "duplicates": given["duplicates"],
         "follow_external": given["follow_external"],
         "probe": probe_fields(given) if given["probe"] else None,
         "expect": given.get("expect"),

@@ -27,12 +27,22 @@ def statistics_lines(statistics: Mapping[str, Any], style: Style) -> Iterator[st
         tally_lines("formats", statistics.get("formats"), style),
         tally_lines("values", statistics.get("value_kinds"), style),
         channel_lines(statistics.get("channels"), statistics.get("channels_of"), style),
+        content_lines(statistics.get("contents"), style),
         probe_lines(statistics.get("probe"), style),
     )
     for lines in parts:
         first = next(lines, None)
         if first is not None:
             yield from ("", first, *lines)
+
+
+def content_lines(value: object, style: Style) -> Iterator[str]:
+    """How many records are copies of others, where they were counted and not named."""
+    if isinstance(value, Mapping):
+        about = "" if value.get("exact") else "about "
+        copies, records = value.get("copies", 0), value.get("records", 0)
+        said = "have contents that stand in another one"
+        yield f"{style.paint('copies', 'name')}  {about}{copies:,} of {counted(records, 'record')} {said}"
 
 
 def counts_of(value: object) -> dict[str, int]:

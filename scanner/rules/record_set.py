@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..finding import Finding, Further, Location, Severity
+from ..options import Options
 from ..summary import Summary
 from ..summary.keys import Gap, NumberSeries
 from .base import Rule
@@ -117,6 +118,10 @@ class RecordKeyOrder(Rule):
             )
 
 
+def _only_counted(options: Options) -> str | None:
+    return "equal contents are only counted (--duplicates approximate)" if options.duplicates == "approximate" else None
+
+
 class RecordDuplicate(Rule):
     """
     ## What it does
@@ -134,6 +139,10 @@ class RecordDuplicate(Rule):
 
     name = "record-duplicate"
     severity = Severity.WARNING
+
+    def not_run(self) -> str | None:
+        """See `Rule.not_run`."""
+        return _only_counted(self.options)
 
     def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
@@ -162,6 +171,10 @@ class RecordLabelConflict(Rule):
 
     name = "record-label-conflict"
     severity = Severity.WARNING
+
+    def not_run(self) -> str | None:
+        """See `Rule.not_run`."""
+        return _only_counted(self.options)
 
     def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""

@@ -6,6 +6,7 @@ from ..expectations import Expectations
 from ..options import ProbeOptions, ProbeTask
 from ..sample import ProbeFault
 from .contents import Chunk, ContentSummary
+from .distinct import DistinctSketch
 from .fields import FieldSummary
 from .keys import Gap, KeySummary, NumberSeries
 from .kinds import KindSummary
@@ -29,6 +30,7 @@ CLASSES: tuple[type, ...] = (
     ArrayStats,
     Chunk,
     ContentSummary,
+    DistinctSketch,
     Curve,
     Expectations,
     FieldSummary,

@@ -13,6 +13,7 @@ from ...backends.base import RecordBatch
 from ..options import Options
 from ..sample import SampleBatch
 from ..spill import Sorter, Workspace
+from .distinct import DistinctSketch
 from .hashes import Hashes, content_hashes
 
 Positions = NDArray[np.int64]
@@ -61,6 +62,7 @@ class ContentSummary:
     def __init__(self, options: Options) -> None:
         self.chunks: list[Chunk] = []
         self.keyed = options.keyed
+        self.sketch = DistinctSketch() if options.duplicates == "approximate" else None
         self.side = 0
         self.sorter: Sorter | None = None
         self.keys: Sorter | None = None
@@ -76,7 +78,9 @@ class ContentSummary:
         filled = contents.lengths > 0
         if not filled.all():
             contents, rows = contents.take(filled), rows[filled]
-        if len(contents):
+        if len(contents) and self.sketch is not None:
+            self.sketch.add(content_hashes(contents)[:, 0])
+        elif len(contents):
             batch, keys = samples.batch, None
             if self.keyed and isinstance(batch, RecordBatch):
                 keys = content_hashes(batch.keys.take(rows))[:, 0].copy()
@@ -84,6 +88,8 @@ class ContentSummary:
 
     def merge(self, later: ContentSummary, offset: int) -> None:
         """See `SummaryPart.merge`."""
+        if self.sketch is not None and later.sketch is not None:
+            self.sketch.merge(later.sketch)
         self.chunks += [chunk.shifted(offset) for chunk in later.chunks]
         if self.sorter is not None:
             self._sort_into(self.sorter)
@@ -107,8 +113,12 @@ class ContentSummary:
         self.chunks.clear()
 
     def statistics(self) -> dict[str, Any]:
-        """Nothing: equal contents are findings."""
-        return {}
+        """About how many contents are different, where that was asked for; else equal contents are findings."""
+        if self.sketch is None:
+            return {}
+        sketch = self.sketch
+        found = {"records": sketch.records, "distinct": sketch.distinct, "exact": sketch.exact}
+        return {"contents": found | {"copies": sketch.records - sketch.distinct}}
 
     def pairs(self) -> Iterator[NDArray[np.uint64]]:
         """Records whose contents stood in the store before, in no order: ``(n, 2)``, the first one with them before it.
