@@ -54,7 +54,7 @@ def test_many_contents_are_counted_within_the_error(spread: str) -> None:
 def with_copies(path: Path) -> Path:
     write_lmdb(path)
     with lmdb.open(str(path), map_size=1 << 22, lock=False) as env, env.begin(write=True) as txn:
-        value = txn.get(b"00000003")
+        value = bytes(txn.get(b"00000003") or b"")
         txn.put(b"00000012", value)
         txn.put(b"00000013", value)
     return path
