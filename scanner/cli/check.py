@@ -42,35 +42,10 @@ Exit codes:
 @params.backend_option
 @params.database_option
 @params.layout_option
-@click.option(
-    "--select",
-    metavar="NAMES",
-    multiple=True,
-    callback=params.names,
-    help="Only these rules or families (value, label, ...); a comma list, repeatable.  [default: all]",
-)
-@click.option(
-    "--ignore",
-    metavar="NAMES",
-    multiple=True,
-    callback=params.names,
-    help="Not these rules or families; wins over --select.",
-)
-@click.option(
-    "--severity",
-    "severities",
-    metavar="RULE=LEVEL",
-    multiple=True,
-    callback=params.levels,
-    help="Report a rule as error, warning or info; repeatable.  [default: the rule's own]",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice([*params.LEVELS, "never"]),
-    default="error",
-    show_default=True,
-    help="Findings at or above it make the verdict FAIL.",
-)
+@params.select_option("value, label, ...")
+@params.ignore_option
+@params.severity_option
+@params.fail_on_option
 @click.option(
     "--num-classes", metavar="N", type=click.IntRange(1), help="Labels must be below N.  [default: not checked]"
 )
@@ -111,14 +86,7 @@ Exit codes:
     show_default=True,
     help="Images that declare more pixels are not decoded.",
 )
-@click.option(
-    "--max-findings",
-    metavar="N",
-    type=click.IntRange(0),
-    default=1000,
-    show_default=True,
-    help="Findings kept for each rule; the rest is counted.",
-)
+@params.max_findings_option
 @click.option(
     "--limit",
     metavar="N",
@@ -168,23 +136,8 @@ Exit codes:
 )
 @params.jobs_option
 @params.executor_option
-@click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True),
-    default=60.0,
-    show_default=True,
-    callback=params.number,
-    help="A record that takes longer is reported, and the scan goes on behind it.",
-)
-@click.option(
-    "--max-memory",
-    metavar="SIZE",
-    default="4G",
-    show_default=True,
-    callback=params.size_bytes,
-    help="A record whose reader takes more memory is reported (512M, 2G, none).",
-)
+@params.timeout_option
+@params.max_memory_option
 @click.option(
     "--baseline",
     metavar="FILE",

@@ -33,62 +33,15 @@ Exit codes:
 @params.backend_option
 @params.database_option
 @params.layout_option
-@click.option(
-    "--select",
-    metavar="NAMES",
-    multiple=True,
-    callback=params.names,
-    help="Only these rules or families (set, store); a comma list, repeatable.  [default: all]",
-)
-@click.option(
-    "--ignore",
-    metavar="NAMES",
-    multiple=True,
-    callback=params.names,
-    help="Not these rules or families; wins over --select.",
-)
-@click.option(
-    "--severity",
-    "severities",
-    metavar="RULE=LEVEL",
-    multiple=True,
-    callback=params.levels,
-    help="Report a rule as error, warning or info; repeatable.  [default: the rule's own]",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice([*params.LEVELS, "never"]),
-    default="error",
-    show_default=True,
-    help="Findings at or above it make the verdict FAIL.",
-)
-@click.option(
-    "--max-findings",
-    metavar="N",
-    type=click.IntRange(0),
-    default=1000,
-    show_default=True,
-    help="Findings kept for each rule; the rest is counted.",
-)
+@params.select_option("set, store")
+@params.ignore_option
+@params.severity_option
+@params.fail_on_option
+@params.max_findings_option
 @params.jobs_option
 @params.executor_option
-@click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True),
-    default=60.0,
-    show_default=True,
-    callback=params.number,
-    help="A record that takes longer is reported, and the scan goes on behind it.",
-)
-@click.option(
-    "--max-memory",
-    metavar="SIZE",
-    default="4G",
-    show_default=True,
-    callback=params.size_bytes,
-    help="A record whose reader takes more memory is reported (512M, 2G, none).",
-)
+@params.timeout_option
+@params.max_memory_option
 @params.work_dir_option
 @params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="Text says nothing of sets that passed, and no progress is shown.")

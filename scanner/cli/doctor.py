@@ -35,37 +35,10 @@ Exit codes:
 @click.option("--net", metavar="FILE", help="The net in prototxt.  [default: as printed in the log]")
 @click.option("--log", metavar="FILE", help="The training log, of any size, plain or compressed.")
 @params.data_root_option
-@click.option(
-    "--fail-on",
-    type=click.Choice([*params.LEVELS, "never"]),
-    default="error",
-    show_default=True,
-    help="Findings at or above it make the verdict FAIL.",
-)
-@click.option(
-    "-j",
-    "--jobs",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Worker processes; the report is the same for any number.  [default: one for each core]",
-)
-@click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True),
-    default=60.0,
-    show_default=True,
-    callback=params.number,
-    help="A record that takes longer is reported, and the scan goes on behind it.",
-)
-@click.option(
-    "--max-memory",
-    metavar="SIZE",
-    default="4G",
-    show_default=True,
-    callback=params.size_bytes,
-    help="A record whose reader takes more memory is reported (512M, 2G, none).",
-)
+@params.fail_on_option
+@params.jobs_option
+@params.timeout_option
+@params.max_memory_option
 @params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="Text has the confirmed and likely causes and what failed alone.")
 @click.option(

@@ -28,35 +28,10 @@ Exit codes:
 
 @click.command(epilog=EXAMPLES, short_help="Judge solver and net files alone.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, callback=params.paths)
-@click.option(
-    "--select",
-    metavar="NAMES",
-    multiple=True,
-    callback=params.names,
-    help="Only these rules or families (solver, net); a comma list, repeatable.  [default: all]",
-)
-@click.option(
-    "--ignore",
-    metavar="NAMES",
-    multiple=True,
-    callback=params.names,
-    help="Not these rules or families; wins over --select.",
-)
-@click.option(
-    "--severity",
-    "severities",
-    metavar="RULE=LEVEL",
-    multiple=True,
-    callback=params.levels,
-    help="Report a rule as error, warning or info; repeatable.  [default: the rule's own]",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice([*params.LEVELS, "never"]),
-    default="error",
-    show_default=True,
-    help="Findings at or above it make the verdict FAIL.",
-)
+@params.select_option("solver, net")
+@params.ignore_option
+@params.severity_option
+@params.fail_on_option
 @params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="Text says nothing of files that passed.")
 @params.colour_option

@@ -209,3 +209,85 @@ def work_dir_option(command: F) -> F:
         help="A folder outside of the data sets for temporary files: 24 bytes a record from a million records on.  "
         "[default: the system's]",
     )(command)
+
+
+def select_option(families: str) -> Callable[[F], F]:
+    """``--select``, with families for an example."""
+    return click.option(
+        "--select",
+        metavar="NAMES",
+        multiple=True,
+        callback=names,
+        help=f"Only these rules or families ({families}); a comma list, repeatable.  [default: all]",
+    )
+
+
+def ignore_option(command: F) -> F:
+    """``--ignore``."""
+    return click.option(
+        "--ignore",
+        metavar="NAMES",
+        multiple=True,
+        callback=names,
+        help="Not these rules or families; wins over --select.",
+    )(command)
+
+
+def severity_option(command: F) -> F:
+    """``--severity``."""
+    return click.option(
+        "--severity",
+        "severities",
+        metavar="RULE=LEVEL",
+        multiple=True,
+        callback=levels,
+        help="Report a rule as error, warning or info; repeatable.  [default: the rule's own]",
+    )(command)
+
+
+def fail_on_option(command: F) -> F:
+    """``--fail-on``."""
+    return click.option(
+        "--fail-on",
+        type=click.Choice([*LEVELS, "never"]),
+        default="error",
+        show_default=True,
+        help="Findings at or above it make the verdict FAIL.",
+    )(command)
+
+
+def max_findings_option(command: F) -> F:
+    """``--max-findings``."""
+    return click.option(
+        "--max-findings",
+        metavar="N",
+        type=click.IntRange(0),
+        default=1000,
+        show_default=True,
+        help="Findings kept for each rule; the rest is counted.",
+    )(command)
+
+
+def timeout_option(command: F) -> F:
+    """``--timeout``."""
+    return click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(0, min_open=True),
+        default=60.0,
+        show_default=True,
+        callback=number,
+        help="A record that takes longer is reported, and the scan goes on behind it.",
+    )(command)
+
+
+def max_memory_option(command: F) -> F:
+    """``--max-memory``."""
+    return click.option(
+        "--max-memory",
+        metavar="SIZE",
+        default="4G",
+        show_default=True,
+        callback=size_bytes,
+        help="A record whose reader takes more memory is reported (512M, 2G, none).",
+    )(command)

@@ -58,14 +58,7 @@ DEFAULT_RULES = "store,record-undecodable,record-empty,record-size-mismatch,imag
     callback=params.names,
     help="Rules or families to report; a comma list, repeatable.  [default: probe, and what can't be decoded]",
 )
-@click.option(
-    "--max-findings",
-    metavar="N",
-    type=click.IntRange(0),
-    default=1000,
-    show_default=True,
-    help="Findings kept for each rule; the rest is counted.",
-)
+@params.max_findings_option
 @click.option(
     "--limit",
     metavar="N",
@@ -73,30 +66,9 @@ DEFAULT_RULES = "store,record-undecodable,record-empty,record-size-mismatch,imag
     help="Only the first N records; the report says that it is incomplete.",
 )
 @params.data_root_option
-@click.option(
-    "-j",
-    "--jobs",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Worker processes; the report is the same for any number.  [default: one for each core]",
-)
-@click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True),
-    default=60.0,
-    show_default=True,
-    callback=params.number,
-    help="A record that takes longer is reported, and the scan goes on behind it.",
-)
-@click.option(
-    "--max-memory",
-    metavar="SIZE",
-    default="4G",
-    show_default=True,
-    callback=params.size_bytes,
-    help="A record whose reader takes more memory is reported (512M, 2G, none).",
-)
+@params.jobs_option
+@params.timeout_option
+@params.max_memory_option
 @params.outputs_option
 @click.option("-q", "--quiet", is_flag=True, help="No summary, no progress, and nothing of sources that passed.")
 @click.option("--no-progress", is_flag=True, help="Show no progress.")

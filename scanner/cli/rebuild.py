@@ -34,7 +34,11 @@ Exit codes:
   130  interrupted; nothing was put in the target's place
 """
 
-_NOT_SHARED = ("sources", "limit", "sample", "statistics", "resume", "data_root")
+_NOT_SHARED = (
+    *("sources", "limit", "sample", "statistics", "duplicates", "resume", "data_root"),
+    *("cache_dir", "work_dir", "executor"),
+    *("shard", "partial", "baseline", "write_baseline", "reason"),
+)
 
 
 @click.command(epilog=EXAMPLES, short_help="Write a data set again without its broken records, and prove it.")

@@ -29,7 +29,7 @@ def run_rebuild(session: Session, source: str, target: str | None, given: Mappin
     if source.endswith(".prototxt"):
         raise UsageError(f"{source} is a net; name the data set that it reads")
     outputs = parse_outputs(given["outputs"])
-    fields = option_fields({**given, "limit": None, "sample": None, "statistics": "sampled"})
+    fields = option_fields({**given, "limit": None, "sample": None, "statistics": "sampled", "duplicates": "exact"})
     check_layout(given["layout"])
     with ExitStack() as stack:
         files: list[tuple[Output, OutputFile]] = []

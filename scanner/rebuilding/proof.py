@@ -16,6 +16,7 @@ from ..progress import Progress
 from ..rebuilt import Proof
 from ..report import SourceReport
 from ..scan import Clock, conclude_scan, read_partitions
+from ..spill import Workspace
 from .routes import Positions
 from .spill import FATE, Spill, Table, among, blocks
 
@@ -41,6 +42,7 @@ def traced_scan(
     """Scan what was planned, and write the fingerprint of every record down."""
     clock = Clock()
     scanned = Traced(Partial(plan.context.options), spill=spill)
+    scanned.total.summary.spill_to(Workspace(str(spill.folder)))  # beside the target, where room is needed anyway
     scanned.total.merge(plan.opening)
     read_partitions(plan, plan.tasks(), scanned, crew, progress=progress)
     return conclude_scan(plan, scanned, crew, clock), scanned
