@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TextIO
-from xml.sax.saxutils import escape, quoteattr
 
 from ..address import address
 from ..finding import Finding
@@ -147,12 +146,16 @@ def causes_suite(report: Report) -> Iterator[str]:
 
 def tag(element: str, /, **attributes: str | int | None) -> str:
     """A start tag; attributes that are ``None`` are left out."""
+    from xml.sax.saxutils import quoteattr  # loads the library's HTTP client, which no other format shall wait for
+
     said = "".join(f" {key}={quoteattr(clean(str(value)))}" for key, value in attributes.items() if value is not None)
     return f"<{element}{said}>"
 
 
 def words(text: str) -> str:
     """Text between tags."""
+    from xml.sax.saxutils import escape
+
     return escape("\n".join(clean(line) for line in text.split("\n")))
 
 
