@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .log import Log
 from .sorter import Sorter
 from .workspace import SpillError, SpillFile, Workspace
 
-__all__ = ["Sorter", "SpillError", "SpillFile", "Workspace"]
+__all__ = ["Log", "Sorter", "SpillError", "SpillFile", "Workspace"]

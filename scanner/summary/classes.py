@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..expectations import Expectations
 from ..options import ProbeOptions, ProbeTask
 from ..sample import ProbeFault
-from .contents import Chunk, ContentSummary
+from .contents import ContentSummary
 from .distinct import DistinctSketch
 from .fields import FieldSummary
 from .keys import Gap, KeySummary, NumberSeries
@@ -18,6 +18,7 @@ from .lists import KeyList, ListSummary
 from .moments import Moments
 from .positions import PositionLog, ValueLog
 from .probe import Curve, ProbeSummary
+from .repeats import Chunk
 from .runs import Runs
 from .shapes import ShapeSummary, ShapeTable
 from .texts import TextSummary

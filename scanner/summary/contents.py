@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,43 +13,11 @@ from ..options import Options
 from ..sample import SampleBatch
 from ..spill import Sorter, Workspace
 from .distinct import DistinctSketch
-from .hashes import Hashes, content_hashes
-
-Positions = NDArray[np.int64]
+from .hashes import content_hashes
+from .repeats import Chunk, Repeats
 
 SECOND = 1 << 63
 """Marks the position of a record of the second of two sets that are compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Hashes ``(n, 2)`` of some records; ``positions`` is ``None`` where they follow one another from ``first``."""
-
-    hashes: Hashes
-    first: int
-    positions: Positions | None
-    keys: NDArray[np.uint64] | None = None
-
-    @classmethod
-    def of(cls, hashes: Hashes, positions: Positions, keys: NDArray[np.uint64] | None = None) -> Chunk:
-        """A chunk that keeps its positions only if they have holes."""
-        first = int(positions[0])
-        gapless = int(positions[-1]) - first == len(positions) - 1
-        return cls(hashes, first, None if gapless else positions.copy(), keys)
-
-    def shifted(self, offset: int) -> Chunk:
-        """The chunk with its positions moved."""
-        positions = None if self.positions is None else self.positions + offset
-        return Chunk(self.hashes, self.first + offset, positions, self.keys)
-
-    def rows(self) -> NDArray[np.uint64]:
-        """Hash and position of each record: ``(n, 3)``."""
-        rows = np.empty((len(self.hashes), 3), np.uint64)
-        rows[:, :2] = self.hashes
-        rows[:, 2] = (
-            np.arange(self.first, self.first + len(rows), dtype=np.uint64) if self.positions is None else self.positions
-        )
-        return rows
 
 
 class ContentSummary:
@@ -64,11 +31,11 @@ class ContentSummary:
         self.keyed = options.keyed
         self.sketch = DistinctSketch() if options.duplicates == "approximate" else None
         self.side = 0
-        self.sorter: Sorter | None = None
+        self.repeats: Repeats | None = None
         self.keys: Sorter | None = None
 
     def __len__(self) -> int:
-        return sum(len(chunk.hashes) for chunk in self.chunks) + (0 if self.sorter is None else len(self.sorter))
+        return sum(len(chunk.hashes) for chunk in self.chunks) + (0 if self.repeats is None else len(self.repeats))
 
     def add(self, samples: SampleBatch) -> None:
         """See `SummaryPart.add`."""
@@ -91,25 +58,26 @@ class ContentSummary:
         if self.sketch is not None and later.sketch is not None:
             self.sketch.merge(later.sketch)
         self.chunks += [chunk.shifted(offset) for chunk in later.chunks]
-        if self.sorter is not None:
-            self._sort_into(self.sorter)
+        if self.repeats is not None:
+            self._give_to(self.repeats)
 
     def spill_to(self, workspace: Workspace) -> None:
         """See `SummaryPart.spill_to`."""
-        self.sorter = Sorter(3, workspace)
+        self.repeats = Repeats(workspace)
         self.keys = Sorter(3, workspace) if self.keyed else None
 
     def join(self, first: ContentSummary) -> None:
-        """Let what this one is given be sorted among the records of another set, marked as of the second."""
-        self.sorter, self.keys, self.side = first.sorter, first.keys, SECOND
+        """Let what this one is given be looked for among the records of another set, marked as of the second."""
+        self.repeats, self.keys, self.side = first.repeats, first.keys, SECOND
 
-    def _sort_into(self, sorter: Sorter) -> None:
+    def _give_to(self, repeats: Repeats) -> None:
+        if not self.chunks:
+            return
+        repeats.add(self.chunks, self.side)
         for chunk in self.chunks:
-            rows = chunk.rows()
-            rows[:, 2] |= np.uint64(self.side)
-            sorter.add(rows)
             if self.keys is not None and chunk.keys is not None:
-                self.keys.add(np.stack([chunk.keys, rows[:, 2], rows[:, 0]], axis=1))
+                positions = chunk.places().astype(np.uint64) | np.uint64(self.side)
+                self.keys.add(np.stack([chunk.keys, positions, chunk.hashes[:, 0]], axis=1))
         self.chunks.clear()
 
     def statistics(self) -> dict[str, Any]:
@@ -128,10 +96,10 @@ class ContentSummary:
         SpillError
             There was no room for the hashes.
         """
-        if self.sorter is None:
-            self.sorter = Sorter(3, Workspace())
-        self._sort_into(self.sorter)
-        for rows, group in grouped(self.sorter, 2):
+        if self.repeats is None:
+            self.repeats = Repeats(Workspace())
+        self._give_to(self.repeats)
+        for rows, group in grouped(self.repeats.rows(), 2):
             later = group != np.arange(len(rows))
             if later.any():
                 positions = rows[:, 2]
