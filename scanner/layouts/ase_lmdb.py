@@ -6,11 +6,12 @@ and ``metadata`` in the same encoding. The number of rows is ``nextid - 1`` with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ...backends.base import RecordBatch
+from ...backends.errors import UsageError
 from ..options import Options
 from ..sample import Fault, SampleBatch
 from ..summary.lists import KeyList
@@ -21,7 +22,10 @@ from ..values.json_reader import array_in_json
 from .base import Look, RecordLayout
 from .gathering import Gathering
 from .json_records import JSON, read_object
+from .kept import KeptKeys, Revision
 from .reserved import MOST_NUMBERED, count_in, reserved_value
+from .revising import running_numbers, written
+from .rewriting import Plain, plain_value
 from .serialised import Codec, Serialised
 
 PER_ATOM = (
@@ -89,6 +93,28 @@ class AseLmdb(Serialised):
         present = [number for number in range(1, counted[1]) if number not in gone]
         keys = KeyList.of(f"nextid = {counted[1]:,}", [b"%d" % number for number in present])
         return cls(options, None, keys, len(present))
+
+    def revised(self, reserved: Mapping[bytes, bytes], kept: KeptKeys) -> Revision:
+        """See `RecordLayout.revised`: what is gone is deleted in ASE's sense, its number is not given again."""
+        following = plain_value(reserved.get(b"nextid", b""))
+        places = running_numbers(kept, 1)
+        if places is None or not isinstance(following, int):
+            raise UsageError("nextid and the keys do not agree on which rows there are: write the set again with ASE")
+        if kept.renumber:
+            values = {b"nextid": written(b"nextid", reserved[b"nextid"], kept.samples + 1)}
+            if b"deleted_ids" in reserved:
+                values[b"deleted_ids"] = written(b"deleted_ids", reserved[b"deleted_ids"], [])
+            return Revision(values, *kept.numbered_again(places[places >= 0], 1))
+        there = set((np.flatnonzero(places >= 0) + 1).tolist())
+        gone: list[Plain] = [number for number in range(1, following) if number not in there]
+        if b"deleted_ids" in reserved:
+            return Revision({b"deleted_ids": written(b"deleted_ids", reserved[b"deleted_ids"], gone)})
+        if gone:
+            raise UsageError(
+                "there is no deleted_ids record that could name the rows that are left out, for which readers would "
+                "ask. Give --renumber as well, which gives the others new numbers"
+            )
+        return Revision()
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`."""

@@ -16,6 +16,7 @@ from ...backends.plugins import import_named
 from ..options import Options
 from ..sample import Fault, SampleBatch
 from ..summary.lists import KeyList
+from .kept import KeptKeys, Revision
 from .keys import numbered, recounted
 
 ACCEPT = 14 / 16
@@ -123,7 +124,30 @@ class RecordLayout(Layout):
     places), ``pixels`` (in the place of an encoded image), ``label``."""
 
     in_parts: ClassVar[bool] = False
-    """Whether a sample is several records, which belong together by a number in their keys and are counted from 1."""
+    """Whether a sample is several records, which belong together by a number in their keys."""
+
+    first_number: ClassVar[int] = 1
+    """The number of the first sample, where samples are `in_parts`."""
+
+    revises: ClassVar[bool] = False
+    """Whether reserved records depend on which keys there are (see `revised`)."""
+
+    listing: ClassVar[str | None] = None
+    """The name of a file beside the store that lists its keys (see `relisted`)."""
+
+    def revised(self, reserved: Mapping[bytes, bytes], kept: KeptKeys) -> Revision:
+        """The reserved records for a set of which only some keys stay.
+
+        Raises
+        ------
+        UsageError
+            They can't be written so that they are right; what to do instead.
+        """
+        return Revision()
+
+    def relisted(self, kept: KeptKeys) -> bytes:
+        """The file beside the store, of the keys that stay."""
+        return b""
 
     def sample_number(self, key: bytes) -> int | None:
         """The number of the sample that a record is a part of, where samples are `in_parts`."""

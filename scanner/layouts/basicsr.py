@@ -18,6 +18,7 @@ from ..sample import Fault, SampleBatch
 from ..summary.lists import KeyList
 from .base import Look, RecordLayout, Traits
 from .images import EncodedImages
+from .kept import KeptKeys
 from .sidecars import read_sidecar
 
 META_INFO = "meta_info.txt"
@@ -63,6 +64,8 @@ class BasicSr(EncodedImages):
     name = "basicsr"
     title = "BasicSR: images by file stem, with meta_info.txt beside data.mdb"
     traits = Traits(key_numbers=False)
+    changes = frozenset({"image"})
+    listing = META_INFO
 
     def __init__(self, options: Options, folder: Path | None = None) -> None:
         super().__init__(options)
@@ -91,6 +94,13 @@ class BasicSr(EncodedImages):
     def listed_keys(self) -> KeyList | None:
         """See `RecordLayout.listed_keys`."""
         return KeyList.of(META_INFO, list(self.sizes)) if self.sizes else None
+
+    def relisted(self, kept: KeptKeys) -> bytes:
+        """See `RecordLayout.relisted`: the lines as they are."""
+        text = b"" if self.folder is None else read_sidecar(self.folder, META_INFO) or b""
+        lines = [(match[1], line) for line in text.splitlines(keepends=True) if (match := _LINE.fullmatch(line))]
+        places = kept.places([key for key, _ in lines]).tolist()
+        return b"".join(line for (_, line), place in zip(lines, places, strict=True) if place >= 0)
 
     def opening_faults(self) -> Sequence[Fault]:
         """See `Layout.opening_faults`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...backends.base import RecordBatch
 from ..sample import Fault, SampleBatch
@@ -10,10 +11,13 @@ from ..summary.lists import KeyList
 from ..values.compressed import wrapping
 from .base import Look
 from .json_records import JSON
+from .kept import KeptKeys, Revision
 from .keys import reserved_rows
 from .msgpack_records import MSGPACK
 from .pickles import PICKLE
 from .reserved import count_in, is_decimal, keys_in, numbered_keys, reserved_value
+from .revising import written
+from .rewriting import plain_value
 from .serialised import Codec, Serialised
 
 COUNTS = (b"num_examples", b"length", b"num_samples")
@@ -78,6 +82,23 @@ class Atom3d(Serialised):
     def keys_of(cls, look: Look) -> KeyList | None:
         """See `Serialised.keys_of`."""
         return numbered_keys(look, count_in(look.reserved, b"num_examples"))
+
+    def revised(self, reserved: Mapping[bytes, bytes], kept: KeptKeys) -> Revision:
+        """See `RecordLayout.revised`; ``id_to_idx`` names the numbers."""
+        revision = super().revised(reserved, kept)
+        if b"id_to_idx" not in reserved:
+            return revision
+        old = plain_value(reserved[b"id_to_idx"])
+        if not isinstance(old, dict) or not all(type(number) is int for number in old.values()):
+            return replace(revision, values={**revision.values, b"id_to_idx": written(b"id_to_idx", b"", 0)})
+        places = kept.places([str(number).encode() for number in old.values()]).tolist()
+        fresh = {
+            name: number if revision.numbers is None else int(revision.numbers[place])
+            for (name, number), place in zip(old.items(), places, strict=True)
+            if place >= 0
+        }
+        made = written(b"id_to_idx", reserved[b"id_to_idx"], fresh)
+        return replace(revision, values={**revision.values, b"id_to_idx": made})
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`; the two reserved records that are no counts are looked at as well."""

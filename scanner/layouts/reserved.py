@@ -16,6 +16,9 @@ from .base import Look
 DIGITS = re.compile(rb"\s*([0-9]{1,18})\s*")
 DECIMAL = re.compile(rb"0|[1-9][0-9]{0,17}")
 
+COUNT_KEYS = frozenset((b"__len__", b"length", b"num-samples", b"num_examples", b"num_samples"))
+LIST_KEYS = frozenset((b"__keys__", b"keys"))
+
 MOST_NUMBERED = 1 << 28
 """A count above is no count of records that anybody stored: no list of keys is made of it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -21,13 +21,12 @@ from ..values.inert import Pickle
 from ..values.pickle_reader import looks_pickled
 from .base import Look, RecordLayout, Traits
 from .gathering import Gathering
+from .kept import KeptKeys, Revision
 from .keys import reserved_rows
+from .reserved import COUNT_KEYS, LIST_KEYS
 
 PIECE_BYTES = 1 << 28
 """What the values that are decoded together may at most unfold to; stacking them takes as much again."""
-
-COUNT_KEYS = frozenset((b"__len__", b"length", b"num-samples", b"num_examples", b"num_samples"))
-LIST_KEYS = frozenset((b"__keys__", b"keys"))
 
 _DIGITS = re.compile(rb"\s*([0-9]{1,18})\s*")
 
@@ -96,6 +95,14 @@ class Serialised(RecordLayout):
     def listed_keys(self) -> KeyList | None:
         """See `RecordLayout.listed_keys`."""
         return self.key_list
+
+    revises = True
+
+    def revised(self, reserved: Mapping[bytes, bytes], kept: KeptKeys) -> Revision:
+        """See `RecordLayout.revised`."""
+        from .revising import revised
+
+        return revised(reserved, kept)
 
     def read(self, row: int, value: memoryview, gathering: Gathering) -> object:
         """Read one value, which is not empty, into the gathering; its inert root, where it could be read."""

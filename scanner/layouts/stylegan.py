@@ -36,6 +36,8 @@ class StyleGan(RecordLayout):
     name = "stylegan"
     title = "StyleGAN image sets: SIZE-NUMBER keys with several sizes of each image, length"
     traits = Traits(key_numbers=True)
+    in_parts = True
+    first_number = 0
 
     def __init__(self, options: Options, largest: int = 0) -> None:
         super().__init__(options)
@@ -59,6 +61,16 @@ class StyleGan(RecordLayout):
         """See `RecordLayout.made_for`."""
         sizes = [sized[0] for key in look.sample.keys if (sized := sized_key(bytes(key)))]
         return cls(options, max(sizes, default=0))
+
+    def sample_number(self, key: bytes) -> int | None:
+        """See `RecordLayout.sample_number`."""
+        sized = sized_key(key)
+        return None if sized is None else sized[1]
+
+    def with_number(self, key: bytes, number: int) -> bytes:
+        """See `RecordLayout.with_number`."""
+        sized = sized_key(key)
+        return key if sized is None else b"%d-%05d" % (sized[0], number)
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
         """See `RecordLayout.decode`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -56,6 +56,8 @@ class CopyJob:
         Where samples are `in_parts`: the numbers that stay and those that go, ascending.
     samples
         How many samples each set will have, for records that say so.
+    revised
+        Reserved records whose values are known beforehand.
     mapped
         Records become rows without keys, so that where each went is told.
     order
@@ -79,6 +81,7 @@ class CopyJob:
     size_bytes: int = 0
     records: tuple[int, ...] = ()
     mapped: bool = False
+    revised: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -166,7 +169,12 @@ class Copier:
         numbers = np.arange(len(batch)) + self.numbers[side]
         if route.numbers is not None:
             numbers = route.numbers[batch.positions]
-        keys = self._new_keys(batch.keys, numbers) if self.job.renamed else batch.keys
+        if not self.job.renamed:
+            keys = batch.keys
+        elif route.decimals is not None:
+            keys = _plainly_numbered(batch.keys, route.decimals[batch.positions])
+        else:
+            keys = self._new_keys(batch.keys, numbers)
         if self.orderings:
             self.orderings[side].add(numbers, keys, values)
             refused = np.empty(0, np.int64)
@@ -245,11 +253,14 @@ class Copier:
             if self.job.sample_numbers is not None:
                 old = self.layout.sample_number(key)
                 if old is not None:
-                    key = self.layout.with_number(key, int(np.searchsorted(self.job.sample_numbers, old)) + 1)
+                    key = self.layout.with_number(key, self._new_number(old))
             elif not same:
                 key = self.layout.with_number(key, number)
             made.append(key)
         return BytesColumn.from_strings(made)
+
+    def _new_number(self, old: int) -> int:
+        return int(np.searchsorted(self.job.sample_numbers, old)) + self.layout.first_number  # type: ignore[arg-type]
 
     def _fix(
         self, batch: RecordBatch, route: Route, dropped: NDArray[np.bool_], changed: dict[int, bytes], copied: Copied
@@ -278,9 +289,11 @@ class Copier:
             return
         for row in np.flatnonzero(reserved_rows(batch.keys) & ~dropped).tolist():
             key, value = bytes(batch.keys[row]), batch.values[row]
-            again = self.layout.recounted(key, value, self.job.samples[0])
+            again = self.job.revised.get(key)
             if again is None:
-                copied.stale.append(key)
+                again = self.layout.recounted(key, value, self.job.samples[0])
+            if again is None:
+                copied.stale += [key] * (not self.layout.revises)
             elif again != value:
                 changed[row] = again
                 copied.fixed["count"] += 1
@@ -335,6 +348,12 @@ class Copier:
 def _with(values: BytesColumn, rows: NDArray[np.int64], changed: dict[int, bytes]) -> BytesColumn:
     """The values of some rows, the changed ones in place of theirs."""
     return BytesColumn.from_strings(changed.get(row, values[row]) for row in rows.tolist())
+
+
+def _plainly_numbered(keys: BytesColumn, numbers: NDArray[np.int64]) -> BytesColumn:
+    """Numbers as keys; a key of which the number is negative stays."""
+    pairs = zip(keys, numbers.tolist(), strict=True)
+    return BytesColumn.from_strings(bytes(key) if number < 0 else b"%d" % number for key, number in pairs)
 
 
 # ---- reading ----

@@ -15,9 +15,11 @@ from ...backends.base import Partition
 from ...backends.errors import StoreError, UsageError
 from ...backends.lmdb_format import DUP_SORT
 from ...backends.lmdb_store import LmdbForm, LmdbStore
+from ...backends.writing import writing
 from ..finding import Location
 from ..interrupt import interrupting
 from ..layouts.base import RecordLayout
+from ..layouts.kept import Revision
 from ..progress import Progress
 from ..supervisor import WorkerDied
 from ..worker import SourceRef, open_source
@@ -26,6 +28,7 @@ from .copier import Copied, CopyJob
 from .fixes import CURES
 from .proof import compare, counted, expected
 from .quarantine import COLLISION, append_map, entry_of, unreadable, write_list
+from .revise import relist, revise
 from .routes import Positions, Route
 from .sinks import Form
 from .spill import FATE, Spill, append, mapped
@@ -76,6 +79,14 @@ class RecordWay(Way):
             self._check_offset()
         if any(flags & DUP_SORT for flags in self._flags.values()) and (self.form.kind == "leveldb" or choices.renames):
             raise UsageError("keys of this LMDB have several values each: LevelDB has one, and so have new numbers")
+        if self.layout.listing is not None and choices.renames:
+            raise UsageError(
+                f"keys of layout {self.layout.name} are names, and {self.layout.listing} lists them: they get no new "
+                "numbers"
+            )
+        if not choices.skip_list:
+            self._refuse_wide_numbers()
+            _ = self.revision
 
     def _check_rows(self) -> None:
         """Whether records can be rows of ``data`` and ``label``."""
@@ -102,6 +113,28 @@ class RecordWay(Way):
         values = column.counts.items()[0] if column is not None else np.empty(0)
         if not len(values) or values[values >= 0].min(initial=0 if not len(values) else values.max()) < 1:
             raise UsageError("--fix label-offset: the labels do not run from 1, so there is no offset to take away")
+
+    def _refuse_wide_numbers(self) -> None:
+        """New numbers keep the order of the keys only where all have equally many digits."""
+        parts = self.parts
+        if parts is not None and self.renamed:
+            first, last = (self.layout.with_number(b"1-00000", int(one)) for one in (0, max(map(_last, parts))))
+            if len(first) != len(last):
+                raise UsageError(
+                    f"numbers of layout {self.layout.name} go beyond {len(first) - 2} digits, so that keys are not in "
+                    "their order: a set of so many samples can't be numbered again; list them with --skip-list"
+                )
+
+    @cached_property
+    def revision(self) -> Revision:
+        """What reserved records are to say of the target."""
+        prints = self.spill.columns.get(None)
+        gone = len(self.dropped) or len(self.drops.deadly) or self.report.coverage.unreadable
+        renumber = self.choices.renumber and self._places is None
+        if not self.layout.revises or self.form.kind == "hdf5" or prints is None or not (gone or renumber):
+            return Revision()
+        revision: Revision = self.ask(revise, self.plan.source, self.layout, prints, self.dropped, renumber)
+        return revision
 
     @cached_property
     def _flags(self) -> dict[str | None, int]:
@@ -174,6 +207,7 @@ class RecordWay(Way):
         kept = [copy.sides[side] for side in range(count)]
         for side, name in enumerate((TARGET, VALIDATION)[:count]):
             spill = Spill(staging / f"prints-{name}")
+            self._write_listing(staging, name, side)
             if not kept[side]:
                 problems.append(f"{self.rebuild.names[side]} would be empty: split another share")
                 continue
@@ -216,6 +250,19 @@ class RecordWay(Way):
             copy.notes(self),
         )
 
+    def _write_listing(self, staging: Staging, name: str, side: int) -> None:
+        """Write the file beside the store that lists its keys, for a store that is a folder."""
+        if self.layout.listing is None or self.form.kind == "hdf5" or not (staging / name).is_dir():
+            return
+        positions = self._kept_positions
+        if self._places is not None:
+            positions = self._places[0][self._places[1] == side]
+        prints = self.spill.columns.get(None)
+        if prints is not None:
+            listing: bytes = self.ask(relist, self.layout, prints, positions)
+            with writing(staging / name, (OSError,)):
+                (staging / name / self.layout.listing).write_bytes(listing)
+
     def _scanned_path(self, staging: Staging, name: str) -> Path:
         """What the proof scans: the target, or a list of its files where they are now. The list is written too."""
         if self.form.rows_per_file is None:
@@ -247,9 +294,9 @@ class RecordWay(Way):
                 self.culprit(death, deaths)
                 self._note_culprit(at, death, careful)
                 continue
-            if copy.unfixed and (self.parts is not None or self._places is not None):
+            if copy.unfixed and (self.parts is not None or self._places is not None or self.layout.revises):
                 self.unfixed = np.array(sorted(copy.unfixed), np.int64)
-                for name in ("parts", "_places"):
+                for name in ("parts", "_places", "revision"):
                     self.__dict__.pop(name, None)
                 continue
             return copy
@@ -284,10 +331,11 @@ class RecordWay(Way):
             None if parts is None else parts[0],
             None if parts is None else parts[1],
             (samples if parts is None else len(parts[0]),),
-            staging / "order" if self.choices.shuffle is not None else None,
+            staging / "order" if self.choices.shuffle is not None or self.revision.numbers is not None else None,
             self.report.source.bytes or 0,
             tuple(int(number) for number in kept),
             self.form.kind == "hdf5",
+            revised=self.revision.values,
         )
 
     def _quarantine_form(self, flags: int) -> Form:
@@ -318,7 +366,7 @@ class RecordWay(Way):
         }
         ends = [*(start for start, _ in self.scanned.spans[1:]), self.scanned.total.positions]
         for at, ((start, partition), end) in enumerate(zip(self.scanned.spans, ends, strict=True)):
-            side = number = None
+            side = number = decimal = None
             if self._places is not None:
                 positions, all_sides, all_numbers = self._places
                 first, last = np.searchsorted(positions, [start, end])
@@ -327,6 +375,8 @@ class RecordWay(Way):
                 if all_numbers is not None:
                     number = np.full(end - start, -1, np.int64)
                     number[positions[first:last] - start] = all_numbers[first:last]
+            elif self.revision.numbers is not None and self.revision.places is not None:
+                number, decimal = self._numbered_again(start, end)
             yield (
                 start,
                 partition,
@@ -337,9 +387,24 @@ class RecordWay(Way):
                     {fix: spread[fix][at] for fix in self.drops.fixes},
                     side,
                     number,
+                    decimal,
                     at in careful,
                 ),
             )
+
+    def _numbered_again(self, start: int, end: int) -> tuple[Positions, Positions]:
+        """The new places and the new plain numbers of a partition, by position."""
+        positions = self._kept_positions
+        first, last = np.searchsorted(positions, [start, end])
+        place, decimal = np.full(end - start, -1, np.int64), np.full(end - start, -1, np.int64)
+        place[positions[first:last] - start] = self.revision.places[first:last]  # type: ignore[index]
+        decimal[positions[first:last] - start] = self.revision.numbers[first:last]  # type: ignore[index]
+        return place, decimal
+
+    @property
+    def _kept_positions(self) -> Positions:
+        kept: Positions = self.kept_table()["position"]
+        return kept
 
     def _progress(self, copy: Copy, done: int) -> None:
         if self.rebuild.progress is not None:
@@ -357,6 +422,10 @@ def copier_clean(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _last(numbers: Positions) -> int:
+    return int(numbers[-1]) if len(numbers) else 0
 
 
 class Copy:
@@ -436,7 +505,9 @@ class Copy:
             keys = ", ".join(repr(key.decode(errors="backslashreplace")) for key in self.stale)
             notes.append(f"{keys} may still list what was left out or renamed: write it again")
         if way.renamed and not way.choices.renames:
-            notes.append("samples were numbered again, since their loaders count from 1 without holes")
+            notes.append(
+                f"samples were numbered again, since their loaders count from {way.layout.first_number} without holes"
+            )
         cured = {CURES[fix]: fix for fix in way.choices.fixes}
         if self.unfixed:
             notes.append(

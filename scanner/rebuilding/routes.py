@@ -29,6 +29,9 @@ class Route:
     sides, numbers
         By position: the set that a record goes to (0 the target, 1 the validation part), and its number there.
         ``None``: the target, in the order of the source.
+    decimals
+        By position: the plain number that is a record's new key, -1 where it keeps its own; ``None``: keys that get new
+        numbers get those of their places.
     careful
         Read records one by one, so that a stamp says which one ended the reader.
     """
@@ -39,4 +42,5 @@ class Route:
     fixes: Mapping[Fix, Positions] = field(default_factory=dict)
     sides: NDArray[np.uint8] | None = None
     numbers: Positions | None = None
+    decimals: Positions | None = None
     careful: bool = False
