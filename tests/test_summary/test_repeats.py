@@ -72,3 +72,11 @@ def test_those_of_a_second_set_are_marked(step: int, rows: int) -> None:
     repeats.add(chunks_of(hashes[:10], np.arange(10) * step, rows), SECOND)
     positions = found(repeats)[:, 2]
     assert sorted(positions.tolist()) == [*range(10), *(SECOND + place * step for place in range(10))]
+
+
+def test_equals_are_found_across_the_blocks_of_a_sorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datascan.scanner.spill.sorter.SLICE_ROWS", 1)
+    few = RECORDS // FEW // 4
+    repeats = Repeats(Workspace())
+    repeats.add(chunks_of(hashes_with(few), np.arange(RECORDS), WORTHWHILE), 0)
+    assert sorted(found(repeats)[:, 2].tolist()) == [*range(few), *range(RECORDS - few, RECORDS)]
