@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from .api import OptionFields, check
+from .cli import SETTINGS
 from .cli.check import check as command
 from .cli.settings import Configuration, configuration_of, defaults_for
 from .cli.targets import Target, asked_for, targets_of
@@ -77,5 +78,5 @@ def check_configured(
 def _targets(configuration: Configuration, sources: list[str]) -> list[Target]:
     name_variables(command)
     defaults = defaults_for("check", command, configuration.values)
-    with command.make_context("check", [], default_map=defaults) as context:
+    with command.make_context("check", [], default_map=defaults, **SETTINGS) as context:
         return targets_of(configuration, sources, context.params, asked_for(context))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -47,6 +48,10 @@ def configured_defaults(name: str, command: click.Command, session: Session) -> 
     return defaults_for(name, command, values)
 
 
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+"""What a context of any command is made with."""
+
+
 class Commands(click.Group):
     """The commands, each imported when it is looked up."""
 
@@ -83,7 +88,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
     epilog="Exit codes: 0 nothing found, 1 findings, 2 usage, 3 could not look at everything, 4 a bug in datascan, "
     "130 interrupted.",
 )

@@ -26,6 +26,7 @@ from ..progress import progress_bar
 from ..render import RENDERERS, Renderer, Style
 from ..render.json_ import portable_json
 from ..supervisor import Limits
+from . import SETTINGS
 from .check import check
 from .check_run import crash_of, option_fields
 from .names import check_layout
@@ -80,7 +81,7 @@ def scan_defaults(session: Session) -> dict[str, Any]:
     from .settings import defaults_for
 
     defaults = defaults_for("check", check, session.configuration.values)
-    with check.make_context("check", [], default_map=defaults) as context:
+    with check.make_context("check", [], default_map=defaults, **SETTINGS) as context:
         return {**context.params, "outputs": ()}
 
 

@@ -13,17 +13,17 @@ from ..doctor import examine, gather
 from ..finding import Severity
 from ..report import SourceReport
 from .check_run import Scans, crash_of, write_reports
-from .outputs import Output, OutputFile, parse_outputs, refuse_sources
+from .outputs import open_outputs, parse_outputs
 from .session import Session
 from .targets import Target
 
-AS_FOUND: Mapping[str, Any] = {"backend": None, "database": None, "layout": None, "data_root": None, "work_dir": None}
+AS_FOUND: Mapping[str, Any] = dict.fromkeys(("backend", "database", "layout", "data_root", "work_dir", "cache_dir"))
 """Sources are recognised from their bytes."""
 
 
 def run_doctor(session: Session, sources: Sequence[str], given: Mapping[str, Any], crew: Crew) -> int:
     """Find the cause, write the reports, and give the exit code."""
-    outputs = parse_outputs(given["outputs"])
+    parse_outputs(given["outputs"])  # what can't be written is told before anything is read
     fail_on = None if given["fail_on"] == "never" else Severity(given["fail_on"])
     files = [given[name] for name in ("solver", "net", "log")]
     case, targets = gather(files[0], files[1], files[2], given["data_root"], bool(sources), fail_on)
@@ -40,12 +40,7 @@ def run_doctor(session: Session, sources: Sequence[str], given: Mapping[str, Any
         return report
 
     with ExitStack() as stack:
-        opened: list[tuple[Output, OutputFile]] = []
-        for output in outputs:
-            if output.file is not None:
-                refuse_sources(output.file, read)
-                opened.append((output, OutputFile(output.file)))
-                stack.callback(opened[-1][1].close)
+        outputs, opened = open_outputs(given["outputs"], read, stack)
         report = examine(case, targets, sources, scan, fail_on)
         write_reports(report, outputs, opened, given, session, crew)
     crashes += [crash_of(one) for one in report.reports if one.crashed]

@@ -12,21 +12,15 @@ from ..training.lint import Choice, lint
 from ..training.registry import FILE_RULES
 from .check_run import crash_of, write_reports
 from .names import names_of
-from .outputs import Output, OutputFile, parse_outputs, refuse_sources
+from .outputs import open_outputs
 from .session import Session
 
 
 def run_lint(session: Session, files: Sequence[str], given: Mapping[str, Any]) -> int:
     """Judge, write the reports, and give the exit code."""
-    outputs = parse_outputs(given["outputs"])
     choice = choice_of(given)
     with ExitStack() as stack:
-        opened: list[tuple[Output, OutputFile]] = []
-        for output in outputs:
-            if output.file is not None:
-                refuse_sources(output.file, files)
-                opened.append((output, OutputFile(output.file)))
-                stack.callback(opened[-1][1].close)
+        outputs, opened = open_outputs(given["outputs"], files, stack)
         report = lint(*files, choice=choice)
         write_reports(report, outputs, opened, given, session)
     for one in report.reports:

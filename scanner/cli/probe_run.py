@@ -15,6 +15,7 @@ from ..printable import printable
 from ..render import Style
 from ..render.probe import network_lines
 from ..supervisor import Limits
+from . import SETTINGS
 from .check import check
 from .check_run import option_fields, run_check
 from .names import check_layout
@@ -30,7 +31,7 @@ OWN = ("select", "ignore", "severities", "statistics", "probe")
 
 def unasked() -> dict[str, Any]:
     """What ``check`` takes where nothing is said: ``probe`` has a part of its options."""
-    with check.make_context("check", ["SOURCE"]) as context:
+    with check.make_context("check", ["SOURCE"], **SETTINGS) as context:
         return {**context.params, "statistics": "sampled", "probe": True}
 
 

@@ -15,7 +15,7 @@ from ..progress import progress_bar
 from ..report import ExitCode
 from .check_run import option_fields, write_reports
 from .names import check_layout
-from .outputs import Output, OutputFile, parse_outputs, refuse_sources
+from .outputs import open_outputs, parse_outputs
 from .session import Session
 
 _OWN = (
@@ -28,16 +28,11 @@ def run_rebuild(session: Session, source: str, target: str | None, given: Mappin
     """Rebuild, write the reports, and give the exit code."""
     if source.endswith(".prototxt"):
         raise UsageError(f"{source} is a net; name the data set that it reads")
-    outputs = parse_outputs(given["outputs"])
+    parse_outputs(given["outputs"])  # what can't be written is told before anything is read
     fields = option_fields({**given, "limit": None, "sample": None, "statistics": "sampled", "duplicates": "exact"})
     check_layout(given["layout"])
     with ExitStack() as stack:
-        files: list[tuple[Output, OutputFile]] = []
-        for output in outputs:
-            if output.file is not None:
-                refuse_sources(output.file, [source, *([target] if target else [])])
-                files.append((output, OutputFile(output.file)))
-                stack.callback(files[-1][1].close)
+        outputs, files = open_outputs(given["outputs"], [source, *([target] if target else [])], stack)
         bar = stack.enter_context(progress_bar(source, sys.stderr, not (given["quiet"] or given["no_progress"])))
         report = rebuild(
             source,
