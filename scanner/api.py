@@ -49,6 +49,7 @@ class OptionFields(TypedDict, total=False):
     probe: ProbeOptions | Mapping[str, Any] | bool | None
     expect: Expectations | Mapping[str, Any] | None
     remember: bool
+    near: bool
 
 
 def check(

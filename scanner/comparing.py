@@ -64,7 +64,7 @@ class Comparison:
             reports = [self._concluded(one), _left_out(second, self.options)]
             return Report(tuple(reports))
         two = self._scan(second, one.scanned)
-        rules = [rule.name for rule in chosen if issubclass(rule, SetRule)]
+        rules = [rule.name for rule in chosen if issubclass(rule, SetRule) and rule.compared(self.options)]
         try:
             with interrupting():
                 told, not_run, lost, facts = self._compared(one, two, rules)
@@ -95,6 +95,7 @@ class Comparison:
         side.scanned = begin(side.plan, self.workspace)
         if other is not None:
             side.scanned.total.summary.contents.join(other.total.summary.contents)
+            side.scanned.total.summary.near.join(other.total.summary.near)
         read_partitions(side.plan, side.plan.tasks(), side.scanned, self.crew, self.engine, self.progress)
         return side
 
@@ -120,6 +121,8 @@ class Comparison:
             except SpillError as exc:
                 missing = str(exc)
                 lost += [missing] * (missing not in lost)
+            if not missing and (unseen := rule.unseen(pair)) is not None:
+                not_run.append(NotRun(name, unseen))
             if missing:
                 not_run.append(NotRun(name, missing))
                 if name in self.options.select and not lost:

@@ -111,6 +111,8 @@ def conclude(ask: Ask, plan: Plan, scanned: Scanned) -> Outcome:
             if rule.name not in misled and (why := _finish(rule, total)) is not None:
                 not_run.append(NotRun(rule.name, why))
                 reasons += [why] * (why not in reasons)
+            elif rule.name not in misled and (left := rule.overlooked(total.summary)) is not None:
+                not_run.append(NotRun(rule.name, left))
     order = {name: number for number, name in enumerate(plan.rules)}
     findings = sorted(total.findings, key=lambda finding: _place(finding, order))
     keys = {} if scanned.ended_early else _missing_keys(ask, plan, scanned, findings)

@@ -185,6 +185,8 @@ class Options:
         What is known of the source: compared with what is found.
     keyed
         Keep a hash of every key beside that of the contents, for a comparison of two sets.
+    near
+        Keep what each picture looks like, to find those that look like an earlier one.
     remember
         Keep a fingerprint of every record, to be compared with an earlier or a later scan: for an audit.
     """
@@ -211,6 +213,7 @@ class Options:
     remember: bool = False
     trace: Trace | None = None
     keyed: bool = False
+    near: bool = False
 
     @property
     def most_logged(self) -> int:

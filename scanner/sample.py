@@ -149,6 +149,9 @@ class ImageFacts:
     scaled
         Pixels of the image ``(height, width, 1 or 3)``, evenly spread and in the decoder's channel order, for a network
         that shall be shown it; ``None`` where there is no network, or the image is not whole.
+    grey
+        A small grey picture of the image, for `Options.near`; ``None`` where nobody asks for it, or the image is not
+        whole or too small to be judged.
     """
 
     format: str | None
@@ -160,6 +163,7 @@ class ImageFacts:
     faults: tuple[Fault, ...] = ()
     sums: ChannelSums | None = None
     scaled: NDArray[np.uint8] | None = None
+    grey: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ def test_defaults_reach_the_scanner(run: Run, scanner: Scanner) -> None:
         "statistics": "auto",
         "duplicates": "exact",
         "follow_external": False,
+        "near": False,
         "probe": None,
     }
 

@@ -16,6 +16,7 @@ Examples:
   datascan check train_lmdb
   datascan check train_lmdb val_lmdb --num-classes 1000 --crop 224
   datascan check train_val.prototxt --data-root /data    # what the net reads, as it reads it
+  datascan check train_lmdb --near                       # re-encoded, resized and brightened copies too
   datascan check train.h5 --select value,label --fail-on warning
   datascan check train_lmdb --ignore record-duplicate --severity image-constant=error
   datascan check train_lmdb --sample 0.01                # a first look at a large set
@@ -114,6 +115,11 @@ Exit codes:
     show_default=True,
     help="Mean and deviation of encoded images: of all, or of one in 32 (auto: of all in sets up to 256 MB). "
     "Faults are looked for in every image.",
+)
+@click.option(
+    "--near",
+    is_flag=True,
+    help="Name images that look like an earlier one although their bytes differ, too (record-near-duplicate).",
 )
 @click.option(
     "--follow-external",

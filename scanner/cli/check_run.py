@@ -160,6 +160,7 @@ def option_fields(given: Mapping[str, Any]) -> OptionFields:
         "statistics": given["statistics"],
         "duplicates": given["duplicates"],
         "follow_external": given["follow_external"],
+        "near": given["near"],
         "probe": probe_fields(given) if given["probe"] else None,
         "expect": given.get("expect"),
     }

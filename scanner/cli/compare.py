@@ -13,6 +13,7 @@ EXAMPLES = """
 \b
 Examples:
   datascan compare train_lmdb val_lmdb                       # is a validation record in the training set?
+  datascan compare train_lmdb val_lmdb --near                # or a re-encoded, resized, brightened copy of one?
   datascan compare old_lmdb new.h5 --ignore set-leak         # two versions: what has changed
   datascan compare train_lmdb val_lmdb --select set-leak --output json=leak.json
 
@@ -38,6 +39,11 @@ Exit codes:
 @params.severity_option
 @params.fail_on_option
 @params.max_findings_option
+@click.option(
+    "--near",
+    is_flag=True,
+    help="Name images of B that look like one of A although their bytes differ, too (set-near-leak).",
+)
 @params.jobs_option
 @params.executor_option
 @params.timeout_option

@@ -29,6 +29,7 @@ def run_compare(session: Session, first: str, second: str, given: Mapping[str, A
         },
         "fail_on": None if given["fail_on"] == "never" else given["fail_on"],
         "max_findings": given["max_findings"],
+        "near": given["near"],
     }
     check_layout(given["layout"])
     Workspace(given["work_dir"], sources=[first, second])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts, Seen
 from . import pillow
+from .grey import LEAST_SIDE, SIDE, grey_of
 from .jpeg_markers import ARITHMETIC, LOSSLESS, JpegStructure, bare_jpeg, walk_markers, zeros_are_detail
 from .pixels import GLIMPSE, colour_channels, sampled_sums_of_buffer, sums_of_buffer, sums_wanted
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
@@ -55,6 +56,8 @@ def inspect_jpeg(data: memoryview, options: Options, seen: Seen) -> ImageFacts:
         if not wanted and sums.count:
             sums = sums.uncounted()
     facts = _facts(found, faults, sums)
+    if options.near and sums is not None:
+        facts = replace(facts, grey=_grey(data, found, options))
     if options.probe is None or sums is None:
         return facts
     return replace(facts, scaled=_glimpse(data, found, options) if scaled is None else scaled)
@@ -176,6 +179,26 @@ def _glimpse(data: memoryview, found: JpegStructure, options: Options) -> NDArra
             )
             return pixels[:, :, : colour_channels(pixels.shape[2])]
     return pillow.decode(data, "JPEG", options).scaled
+
+
+def _grey(data: memoryview, found: JpegStructure, options: Options) -> NDArray[np.float32] | None:
+    """The small grey picture, from the smallest scale that shows enough; the image has decoded before."""
+    if min(found.width, found.height) < LEAST_SIDE:
+        return None
+    if found.components in (1, 3):
+        with suppress(ValueError):  # what the strict decoder refuses and Pillow reads
+            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+                data, "GRAY", min_height=SIDE, min_width=SIDE, strict=False
+            )[:, :, 0]
+            down, across = (_shown(*sides) for sides in zip((found.height, found.width), pixels.shape, strict=True))
+            return grey_of(pixels, (down, across))
+    return pillow.decode(data, "JPEG", options).grey
+
+
+def _shown(length: int, scaled: int) -> float:
+    """How many of the scaled pixels of a side show the image: the last one may stand for less than the others."""
+    eighths = 8 * scaled // length
+    return min(length * eighths / 8, scaled) if eighths else scaled
 
 
 def _decode(data: memoryview, found: JpegStructure, options: Options) -> tuple[ChannelSums | None, list[Fault]]:

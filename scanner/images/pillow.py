@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..options import Options
 from ..sample import ChannelSums, Fault
+from .grey import grey_of_image
 from .pixels import expanded, extremes_settle, glimpse, sums_of_image, sums_wanted
 from .remarks import image_fault, too_large
 
@@ -43,6 +44,8 @@ class Picture:
     """TIFF: where the last strip or tile of the first page ends, by its own directory."""
     scaled: NDArray[np.uint8] | None = None
     """See `ImageFacts.scaled`."""
+    grey: NDArray[np.float32] | None = None
+    """See `ImageFacts.grey`."""
 
     @property
     def oddities(self) -> list[Fault]:
@@ -134,6 +137,8 @@ def _read(image: Image.Image, options: Options, picture: Picture, summed: bool) 
             picture.channels = len(plain.getbands())
             if options.probe is not None:
                 picture.scaled = glimpse(plain)
+            if options.near:
+                picture.grey = grey_of_image(plain)
             if summed or not extremes_settle(plain):
                 picture.sums = sums_of_image(plain)
             else:

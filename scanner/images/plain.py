@@ -78,6 +78,7 @@ def _facts(format_name: str, picture: pillow.Picture, faults: list[Fault]) -> Im
         tuple(faults),
         picture.sums,
         picture.scaled,
+        picture.grey,
     )
 
 

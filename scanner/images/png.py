@@ -15,6 +15,7 @@ from PIL import Image
 from ..options import Options
 from ..sample import ChannelSums, Fault, ImageFacts
 from .exif import orientation
+from .grey import grey_of_image
 from .pixels import colour_channels, expanded, glimpse, sums_of_image, sums_wanted
 from .png_chunks import Chunks, Header, walk_chunks
 from .remarks import describe_tail, image_fault, pixel_faults, too_large, trailing_data
@@ -55,38 +56,40 @@ def inspect_png(data: memoryview, options: Options) -> ImageFacts:
     if mode == "P" and found.transparency is not None:
         channels = 4
     turn = orientation(found.exif)
-    sums, faults, scaled = _pixels(data, found, header, options)
+    sums, faults, scaled, grey = _pixels(data, found, header, options)
     if sums is not None:
         faults += _behind_the_end(data, found)
         faults += pixel_faults(sums, turn)
-    return ImageFacts("PNG", header.width, header.height, channels, mode, turn, tuple(faults), sums, scaled)
+    return ImageFacts("PNG", header.width, header.height, channels, mode, turn, tuple(faults), sums, scaled, grey)
 
 
-_Looked = tuple[ChannelSums | None, list[Fault], NDArray[np.uint8] | None]
-"""Sums of the pixels, faults, and a few pixels for a network."""
+_Looked = tuple[ChannelSums | None, list[Fault], NDArray[np.uint8] | None, NDArray[np.float32] | None]
+"""Sums of the pixels, faults, a few pixels for a network, and a small grey picture."""
 
 
 def _pixels(data: memoryview, found: Chunks, header: Header, options: Options) -> _Looked:
     """Sums of the pixels where all is well, else the one fault that explains the damage."""
     refused = too_large(header.width, header.height, options, 1 + len(found.frames))
     if refused is not None:
-        return None, [refused], None
+        return None, [refused], None, None
     damage = _structure_damage(data, found, header)
     if damage is not None:
-        return None, [damage], None
+        return None, [damage], None, None
     raw = _inflate(found.image, header.passes())
     if isinstance(raw, Fault):
-        return None, [raw], None
+        return None, [raw], None, None
     for number, (width, height, parts) in enumerate(found.frames, 1):
         inside = 0 < width <= header.width and 0 < height <= header.height
         frame = _inflate(parts, header.passes(width, height)) if inside else b""
         if isinstance(frame, Fault) or not inside:
-            return None, [image_fault("image-corrupt", f"frame {number} of the animation is damaged")], None
+            return None, [image_fault("image-corrupt", f"frame {number} of the animation is damaged")], None, None
     if not sums_wanted(data, options) and _rows_settle(header, raw):
         scaled = None if options.probe is None else glimpse(_upper_part(found, header, raw))
-        return ChannelSums.left_out(_MODES[header.depth, header.colour][2]), [], scaled
+        grey = grey_of_image(expanded(_picture(found, header, raw))) if options.near else None
+        return ChannelSums.left_out(_MODES[header.depth, header.colour][2]), [], scaled, grey
     image = expanded(_picture(found, header, raw))
-    return sums_of_image(image), [], None if options.probe is None else glimpse(image)
+    scaled = None if options.probe is None else glimpse(image)
+    return sums_of_image(image), [], scaled, grey_of_image(image) if options.near else None
 
 
 def _structure_damage(data: memoryview, found: Chunks, header: Header) -> Fault | None:

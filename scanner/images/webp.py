@@ -41,7 +41,7 @@ def inspect_webp(data: memoryview, options: Options) -> ImageFacts:
             faults.append(trailing_data("WebP", len(tail), end, describe_tail(tail)))
         faults += pixel_faults(sums, turn)
     size = (picture.width, picture.height, picture.channels)
-    return ImageFacts("WEBP", *size, picture.mode, turn, tuple(faults), sums, picture.scaled)
+    return ImageFacts("WEBP", *size, picture.mode, turn, tuple(faults), sums, picture.scaled, picture.grey)
 
 
 def _walk(data: memoryview, end: int) -> tuple[Fault | None, bytes]:

@@ -30,6 +30,7 @@ from .label import LabelMissing, LabelNan, LabelNegative, LabelNonInteger, Label
 from .label_contradiction import LabelContradiction
 from .label_set import LabelAbsentClass, LabelConstant, LabelImbalance, LabelOffset, LabelRareClass, LabelSorted
 from .label_text import LabelText
+from .near import RecordNearDuplicate, SetNearLeak
 from .probe import ProbeFailed, ProbeNonFinite
 from .record import RecordEmpty, RecordMissingTwin, RecordSizeMismatch, RecordUndecodable, RecordUnsafePickle
 from .record_fields import RecordMissingField
@@ -95,6 +96,7 @@ RULES: tuple[type[Rule], ...] = (
     RecordKeyOrder,
     RecordDuplicate,
     RecordLabelConflict,
+    RecordNearDuplicate,
     ImageUndecodable,
     ImageTruncated,
     ImageCorrupt,
@@ -134,6 +136,7 @@ RULES: tuple[type[Rule], ...] = (
     ExpectDtype,
     ExpectValueRange,
     SetLeak,
+    SetNearLeak,
     SetKeyConflict,
     SetLabelDrift,
     SetClassMissing,

@@ -65,6 +65,10 @@ class Rule(ABC):
         """What this rule can't look at although it runs, and why: listed with the rules that were not run."""
         return None
 
+    def overlooked(self, summary: Summary) -> str | None:
+        """What this rule could not judge of the set, as it shows at the end: listed like `left_out`."""
+        return None
+
     def check(self, samples: SampleBatch) -> Iterator[Finding]:
         """Findings of one batch, in row order. By default: the decoder's faults that carry this rule's name."""
         for fault in samples.faults_of(self.name):

@@ -37,6 +37,11 @@ class SetRule(Rule):
         """See `Rule.wanted`."""
         return False
 
+    @classmethod
+    def compared(cls, options: Options) -> bool:
+        """Whether a comparison with these options runs the rule."""
+        return True
+
     def not_run(self) -> str | None:
         """See `Rule.not_run`."""
         return "it looks at two sets: datascan compare"
@@ -44,6 +49,10 @@ class SetRule(Rule):
     def compare(self, pair: Pair) -> Iterator[Finding | Further]:
         """Findings about the second set; a location's index is a position there, ``data["first"]`` one in the first."""
         raise NotImplementedError
+
+    def unseen(self, pair: Pair) -> str | None:
+        """What of the sets this rule could not judge."""
+        return None
 
     def cannot(self, pair: Pair) -> str | None:
         """Why this rule has nothing to look at in these sets, ``None`` if it has."""

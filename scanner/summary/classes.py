@@ -16,6 +16,7 @@ from .label_sequence import LabelSequence, _Chunk
 from .labels import LabelSummary
 from .lists import KeyList, ListSummary
 from .moments import Moments
+from .near import NearSummary
 from .positions import PositionLog, ValueLog
 from .probe import Curve, ProbeSummary
 from .repeats import Chunk
@@ -46,6 +47,7 @@ CLASSES: tuple[type, ...] = (
     LabelSummary,
     ListSummary,
     Moments,
+    NearSummary,
     NumberSeries,
     PositionLog,
     ProbeFault,

@@ -12,6 +12,7 @@ from ..spill import Workspace
 from .contents import SECOND, ContentSummary, grouped
 from .copies import Copies, tell_apart
 from .label_sequence import LabelSequence
+from .near_pairs import NearPairs, find_near
 from .total import Summary
 
 _MARK = np.uint64(SECOND)
@@ -40,6 +41,7 @@ class Pair:
     equal_keys: EqualKeys = field(default_factory=EqualKeys)
     _shared: Copies | None = None
     _conflicts: Copies | None = None
+    _near: NearPairs | None = None
 
     def shared(self) -> Copies:
         """Records of the second set whose contents the first has, each with the first one there."""
@@ -52,6 +54,12 @@ class Pair:
         if self._conflicts is None:
             self._conflicts = self._told_apart(self._conflicting_pairs())
         return self._conflicts
+
+    def near(self) -> NearPairs:
+        """Records of the second set whose picture looks like one of the first, and whose contents the first lacks."""
+        if self._near is None:
+            self._near = find_near(self.second.near, self.workspace, self.cap, across=True)
+        return self._near
 
     def _told_apart(self, pairs: Iterator[NDArray[np.uint64]]) -> Copies:
         return tell_apart(pairs, _labels(self.first), _labels(self.second), self.workspace, self.cap)

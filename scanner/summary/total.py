@@ -15,6 +15,8 @@ from .keys import KeySummary
 from .kinds import KindSummary
 from .labels import LabelSummary
 from .lists import ListSummary
+from .near import NearSummary
+from .near_pairs import NearPairs, find_near
 from .probe import ProbeSummary
 from .shapes import ShapeSummary
 from .texts import TextSummary
@@ -45,8 +47,10 @@ class Summary:
         self.lists = ListSummary(options)
         self.fields = FieldSummary(options)
         self.texts = TextSummary(options)
+        self.near = NearSummary(options)
         self._workspace: Workspace | None = None
         self._copies: Copies | None = None
+        self._near: NearPairs | None = None
 
     def spill_to(self, workspace: Workspace) -> None:
         """From now on let what grows with the records go to disk, when it takes too much memory."""
@@ -54,6 +58,7 @@ class Summary:
         self.labels.spill_to(workspace)
         self.contents.spill_to(workspace)
         self.twins.spill_to(workspace)
+        self.near.spill_to(workspace)
 
     def copies(self) -> Copies:
         """Records whose contents stood in the store before; asked when the summary is whole.
@@ -69,11 +74,23 @@ class Summary:
             self._copies = find_copies(self.contents, sequence, self._workspace or Workspace(), self.cap)
         return self._copies
 
+    def near_copies(self) -> NearPairs:
+        """Records whose picture looks like an earlier one; asked when the summary is whole.
+
+        Raises
+        ------
+        SpillError
+            There was no room to find them.
+        """
+        if self._near is None:
+            self._near = find_near(self.near, self._workspace or Workspace(), self.cap)
+        return self._near
+
     @property
     def parts(self) -> tuple[SummaryPart, ...]:
         """The parts, in the order of the statistics."""
         known = (self.labels, self.shapes, self.values, self.keys, self.contents, self.twins, self.kinds, self.probe)
-        return (*known, self.lists, self.fields, self.texts)
+        return (*known, self.lists, self.fields, self.texts, self.near)
 
     def add(self, samples: SampleBatch) -> None:
         """Take in a batch."""

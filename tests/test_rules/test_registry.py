@@ -17,7 +17,7 @@ CONTRACT = {
     "store": "unreadable truncated damaged count-mismatch reader-died empty in-use external-reference bit-rot",
     "record": (
         "undecodable empty size-mismatch shape-mismatch mixed-shapes missing-twin missing-field unsafe-pickle key-gap "
-        "key-order duplicate label-conflict"
+        "key-order duplicate label-conflict near-duplicate"
     ),
     "image": "undecodable truncated corrupt trailing-data constant orientation oddity channels too-small too-large",
     "value": "nan inf extreme constant unscaled",
@@ -28,7 +28,7 @@ CONTRACT = {
     "box": "invalid",
     "probe": "non-finite failed",
     "expect": "store layout records shape dtype value-range",
-    "set": "leak key-conflict label-drift class-missing shape-drift value-drift",
+    "set": "leak near-leak key-conflict label-drift class-missing shape-drift value-drift",
     "drift": "records labels values",
 }
 """Names without their family: what reports, configuration files and habits are built on."""
