@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any, Literal, Unpack
 
@@ -104,6 +105,8 @@ def rebuild(
 
         listed = drop_keys is not None
         words = words_of(drop) if drop is not None else ("never",) if listed else ("error",)
+        if "record-near-duplicate" in words:  # by its name alone: a family or a severity doesn't ask for what it costs
+            chosen = replace(chosen, near=True)
         named: Any = words_of(fixes)
         choices = Choices(
             words,

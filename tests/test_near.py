@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from datascan.backends.errors import UsageError
-from datascan.scanner import Report, check, compare
+from datascan.scanner import Report, check, compare, rebuild
+from datascan.scanner.__main__ import main
 from datascan.scanner.crew import Crew
 from datascan.scanner.layouts.datum_writer import encode_datum
 from datascan.scanner.options import Options
@@ -137,6 +138,26 @@ def test_asked_for_by_name_without_the_option_it_says_what_to_do(tmp_path: Path,
     report = check(path, crew=crew, select=("record-near-duplicate",))
     assert report.exit_code == 3
     assert "--near" in report.reports[0].coverage.reasons[0]
+
+
+def test_a_rebuild_drops_near_copies_where_they_are_named(tmp_path: Path, crew: Crew) -> None:
+    path = write_lmdb(tmp_path / "set", [*ORIGINALS, *COPIES.values()])
+    for drop, kept in (("record-near-duplicate", len(ORIGINALS)), ("record", len(ORIGINALS) + len(COPIES))):
+        report = rebuild(path, tmp_path / drop, drop=drop, crew=crew)
+        assert report.rebuild is not None
+        assert report.rebuild.records["kept"] == kept
+
+
+def test_shards_are_put_together_to_the_report_of_the_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_lmdb(tmp_path / "set", [*ORIGINALS, *COPIES.values()])
+    parts = [str(tmp_path / f"part{number}") for number in (1, 2)]
+    for number, part in enumerate(parts, 1):
+        assert main(["check", str(path), "--near", "--shard", f"{number}/2", "--partial", part, "--jobs", "1"]) == 0
+    capsys.readouterr()
+    assert main(["merge", *parts, "--output", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)["reports"][0]["findings"]
+    copies = [one["data"]["first"] for one in found if one["rule"] == "record-near-duplicate"]
+    assert copies == list(COPIES)
 
 
 # ---- two sets ----
