@@ -8,6 +8,7 @@ from ..sample import ProbeFault
 from .contents import ContentSummary
 from .distinct import DistinctSketch
 from .fields import FieldSummary
+from .folders import FolderSummary
 from .keys import Gap, KeySummary, NumberSeries
 from .kinds import KindSummary
 from .label_columns import RowColumn, ScalarColumn
@@ -36,6 +37,7 @@ CLASSES: tuple[type, ...] = (
     Curve,
     Expectations,
     FieldSummary,
+    FolderSummary,
     Gap,
     KeyList,
     KeySummary,

@@ -11,6 +11,7 @@ from .base import SummaryPart
 from .contents import ContentSummary
 from .copies import Copies, find_copies
 from .fields import FieldSummary
+from .folders import FolderSummary
 from .keys import KeySummary
 from .kinds import KindSummary
 from .labels import LabelSummary
@@ -47,6 +48,7 @@ class Summary:
         self.lists = ListSummary(options)
         self.fields = FieldSummary(options)
         self.texts = TextSummary(options)
+        self.folders = FolderSummary(options)
         self.near = NearSummary(options)
         self._workspace: Workspace | None = None
         self._copies: Copies | None = None
@@ -90,7 +92,7 @@ class Summary:
     def parts(self) -> tuple[SummaryPart, ...]:
         """The parts, in the order of the statistics."""
         known = (self.labels, self.shapes, self.values, self.keys, self.contents, self.twins, self.kinds, self.probe)
-        return (*known, self.lists, self.fields, self.texts, self.near)
+        return (*known, self.lists, self.fields, self.texts, self.folders, self.near)
 
     def add(self, samples: SampleBatch) -> None:
         """Take in a batch."""
