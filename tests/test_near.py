@@ -233,6 +233,22 @@ def test_every_pair_that_shares_a_band_is_found_with_its_distance(limit: int | N
     assert (found.pairs, found.count, found.crowded) == (expected, len(expected), False)
 
 
+@pytest.mark.parametrize("spilled", [False, True])
+def test_what_partitions_remembered_is_joined_at_its_places(spilled: bool) -> None:
+    looks = np.random.default_rng(8).integers(0, 1 << 64, (30, 2), np.uint64)
+    whole = NearSummary(Options(near=True))
+    if spilled:
+        whole.spill_to(Workspace(limit_bytes=200))
+    for start, part in ((0, looks), (30, looks[20:]), (40, looks[:5])):
+        later = summary_of(part)
+        later.tables[0][:, 0] += np.uint64(start)  # other contents
+        later.left_out = {"small": 2}
+        whole.merge(later, start)
+    expected = [Near(30 + n, 20 + n, 0) for n in range(10)] + [Near(40 + n, n, 0) for n in range(5)]
+    assert find_near(whole, Workspace(), 100).pairs == expected
+    assert (len(whole), whole.left_out) == (45, {"small": 6})
+
+
 def test_many_alike_are_each_told_once_and_that_some_were_not_compared() -> None:
     looks = np.full((5 * NEIGHBOURS, 2), 0x123456789ABCDEF0, np.uint64)
     found = find_near(summary_of(looks), Workspace(limit_bytes=3000), 10)
