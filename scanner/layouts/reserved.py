@@ -19,8 +19,8 @@ DECIMAL = re.compile(rb"0|[1-9][0-9]{0,17}")
 COUNT_KEYS = frozenset((b"__len__", b"length", b"num-samples", b"num_examples", b"num_samples"))
 LIST_KEYS = frozenset((b"__keys__", b"keys"))
 
-MOST_NUMBERED = 1 << 28
-"""A count above is no count of records that anybody stored: no list of keys is made of it."""
+MOST_NUMBERED = 1 << 25
+"""Of a count above no list of keys is made; the records are still counted."""
 
 
 def reserved_value(value: bytes) -> object:
@@ -77,7 +77,7 @@ def numbered_keys(look: Look, counted: tuple[bytes, int] | None) -> KeyList | No
     key, count = counted
     if bytes(look.sample.keys[0]) != b"0" or count > MOST_NUMBERED:  # numbered from elsewhere: nobody knows to where
         return None
-    return KeyList.of(f"{key.decode()} = {count:,}", [b"%d" % number for number in range(count)], exhaustive=True)
+    return KeyList.numbered(f"{key.decode()} = {count:,}", count)
 
 
 def is_decimal(key: Sequence[int] | memoryview) -> bool:

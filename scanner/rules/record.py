@@ -116,9 +116,11 @@ class RecordMissingTwin(Rule):
                 data={"missing": key, "number": widow.number},
             )
         yield self.further(twins.widows_count - told)
-        for named, absent in summary.lists.missing():
+        absentees, more = summary.lists.missing()
+        for named, absent in absentees:
             key = key_text(absent)
             yield self.finding(f"{key} is missing, which {named.source} names", data={"missing": key})
+        yield self.further(more)
         for named, position in summary.lists.unlisted():
             message = f"{named.source} does not name this record, so that loaders do not read it"
             yield self.finding(message, Location(index=position), Severity.WARNING)

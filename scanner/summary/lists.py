@@ -34,6 +34,16 @@ class KeyList:
         lengths = np.fromiter(map(len, keys), np.int64, len(keys))
         return cls(source, b"".join(keys), lengths, exhaustive)
 
+    @classmethod
+    def numbered(cls, source: str, count: int) -> KeyList:
+        """A list of the numbers from 0 to ``count - 1``, made without an object for each."""
+        sizes = [
+            np.arange(count)[10**digits if digits else 0 : 10 ** (digits + 1)] for digits in range(len(str(count)))
+        ]
+        text = b"".join(part.astype(f"S{digits}").tobytes() for digits, part in enumerate(sizes, 1))
+        lengths = np.repeat(np.arange(1, len(sizes) + 1), [len(part) for part in sizes])
+        return cls(source, text, lengths)
+
     @property
     def keys(self) -> BytesColumn:
         """The keys, in the order of the list."""
@@ -44,6 +54,7 @@ class ListSummary:
     """The lists of a set's keys, and a hash of each key that is there."""
 
     def __init__(self, options: Options) -> None:
+        self.cap = options.most_told
         self.lists: list[KeyList] = []
         self.hashes: list[NDArray[np.uint64]] = []
         self.positions: list[NDArray[np.int64]] = []
@@ -67,12 +78,16 @@ class ListSummary:
     def _present(self) -> NDArray[np.uint64]:
         return np.concatenate([np.empty(0, np.uint64), *self.hashes])
 
-    def missing(self) -> Iterator[tuple[KeyList, bytes]]:
-        """Keys that a list names and that are not there, in the order of the list."""
-        present = self._present()
+    def missing(self) -> tuple[list[tuple[KeyList, bytes]], int]:
+        """Keys that a list names and that are not there, in the order of the list, and how many more there are."""
+        present, more = self._present(), 0
+        told: list[tuple[KeyList, bytes]] = []
         for named in self.lists:
-            for place in np.flatnonzero(~np.isin(_hashes(named.keys), present)).tolist():
-                yield named, bytes(named.keys[place])
+            places = np.flatnonzero(~np.isin(_hashes(named.keys), present))
+            shown = places[: max(self.cap - len(told), 0)].tolist()
+            told += [(named, bytes(named.keys[place])) for place in shown]
+            more += len(places) - len(shown)
+        return told, more
 
     def unlisted(self) -> Iterator[tuple[KeyList, int]]:
         """Positions of records that no list of all keys names, ascending."""
