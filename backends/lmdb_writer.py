@@ -98,9 +98,11 @@ class LmdbWriter(RecordWriter):
                 consumed, added = cursor.putmulti(pairs, dupdata=self._repeats, overwrite=self._repeats, append=True)
             except lmdb.BadValsizeError as exc:
                 raise WriteError(self._bad_size(keys)) from exc
-            refused = [] if added == consumed else list(self._insert(cursor, keys, values))
+            in_order = added == consumed
+            refused = [] if in_order else list(self._insert(cursor, keys, values))
         if len(keys):
-            self._last[self._name] = max(self._last.get(self._name, b""), bytes(keys[len(keys) - 1]), key=self._order)
+            newest = [bytes(keys[len(keys) - 1])] if in_order else map(bytes, keys)
+            self._last[self._name] = max((self._last.get(self._name, b""), *newest), key=self._order)
         return np.array(refused, np.int64)
 
     def _insert(self, cursor: Any, keys: BytesColumn, values: BytesColumn) -> Iterator[int]:

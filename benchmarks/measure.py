@@ -48,7 +48,7 @@ def peak_memory(command: Sequence[str], folder: Path) -> int:
     reader = threading.Thread(target=process.communicate)
     reader.start()
     while reader.is_alive():
-        peak = max(peak, sum(_proportional(pid) for pid in _family(process.pid)))
+        peak = max(peak, sum(_proportional(pid) for pid in family(process.pid)))
         reader.join(_EVERY_S)
     return peak
 
@@ -58,13 +58,13 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """A process and its descendants."""
     found = [pid]
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split():
-                found += _family(int(child))
+                found += family(int(child))
     return found
 
 

@@ -7,23 +7,26 @@ bytes cost is measured over large Datums. Both together are the forecast in ``do
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import shutil
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import lmdb
 import numpy as np
 
 from .__main__ import CACHE
 from .datum import Datum
-from .measure import peak_memory, timed
-from .results import machine
+from .measure import family, peak_memory, timed
+from .results import code, machine
 from .scale_page import Curve, Point, Toll, write_scale_page
 from .workloads import named
 
@@ -43,9 +46,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=3, help="runs of each engine, taken in turn")
     parser.add_argument("--scale", choices=("full", "small"), default="full", help="of the set that engines scan")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where the sets are kept (4 GB)")
+    parser.add_argument("--resume", action="store_true", help="leave out sets that this very code was measured with")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page (docs/scale.md)")
     options = parser.parse_args(argv)
-    points = [_point(records, options.cache) for records in SIZES if records <= options.largest]
+    points = _points([records for records in SIZES if records <= options.largest], options.cache, options.resume)
     workload = named("raw")
     path = workload.ready(options.cache, options.scale)
     tolls = list(_tolls(path, workload.ready(options.cache, "start"), options.runs))
@@ -57,6 +61,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 # ---- growth ----
+
+
+def _points(sizes: Sequence[int], cache: Path, resume: bool) -> list[Point]:
+    """What the sets of all sizes take; each is kept as soon as it is known."""
+    kept = cache / "scale.json"
+    known: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else {}
+    points = []
+    for records in sizes:
+        entry = known.get(str(records), {})
+        if not (resume and entry.pop("code", None) == code()):
+            entry = asdict(_point(records, cache))
+            known[str(records)] = {**entry, "code": code()}
+            kept.write_text(json.dumps(known))
+        points.append(Point(**entry))
+    return points
 
 
 def ready(records: int, cache: Path) -> Path:
@@ -107,12 +126,12 @@ def _point(records: int, cache: Path) -> Point:
 
 @contextmanager
 def _largest(folder: Path) -> Iterator[list[int]]:
-    """The largest size that a folder has in the block."""
+    """The most bytes that our children have in files of a folder in the block, nameless ones among them."""
     largest, ended = [0], threading.Event()
 
     def watch() -> None:
         while not ended.wait(_EVERY_S):
-            largest[0] = max(largest[0], sum(_size(file) for file in folder.rglob("*")))
+            largest[0] = max(largest[0], sum(_held(pid, str(folder)) for pid in family(os.getpid())))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -123,11 +142,14 @@ def _largest(folder: Path) -> Iterator[list[int]]:
         thread.join()
 
 
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_blocks * 512
-    except OSError:
-        return 0
+def _held(pid: int, folder: str) -> int:
+    held = 0
+    with suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                if os.readlink(entry.path).startswith(folder):
+                    held += os.stat(entry.path).st_blocks * 512
+    return held
 
 
 def _check(path: Path) -> list[str]:

@@ -62,7 +62,7 @@ class Curve:
     @property
     def byte_s(self) -> float:
         """CPU seconds that a byte costs: the set of large records, less what its records cost."""
-        return max(self.tolls[0].cpu_s - self.records * self.record_s, 0.0) / self.size_bytes
+        return max(self.tolls[0].cpu_s - self.records * self.record_s, 1e-9) / self.size_bytes
 
     @property
     def record_disk(self) -> float:
@@ -104,7 +104,8 @@ def _lines(curve: Curve) -> Iterator[str]:
     yield "| | CPU s | wall s | CPU ratio | wall ratio | start, wall s |"
     yield "|---|---|---|---|---|---|"
     for toll in curve.tolls:
-        yield (f"| {toll.name} | {toll.cpu_s:.2f} | {toll.wall_s:.2f} | {toll.cpu_ratio:.2f} | {toll.wall_ratio:.2f} |")
+        ratios = f"{toll.cpu_ratio:.2f} | {toll.wall_ratio:.2f} | {toll.start_s:.2f}"
+        yield f"| {toll.name} | {toll.cpu_s:.2f} | {toll.wall_s:.2f} | {ratios} |"
     yield ""
     yield from _forecast(curve)
 
