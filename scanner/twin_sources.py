@@ -21,6 +21,7 @@ from .report import SourceReport
 from .rules import rule_named
 from .summary.hashes import content_hashes
 from .supervisor import WorkerDied
+from .twin_sizes import with_sizes
 from .worker import SourceRef, open_source
 
 RULE = "record-missing-twin"
@@ -111,13 +112,15 @@ def with_twins(report: SourceReport, earlier: Sequence[SourceReport], ask: Calla
     """The report, with what it lacks of the sets before it that are its other half, and they of it."""
     for other in earlier:
         if _comparable(report) and _comparable(other) and are_twins(report.source.path, other.source.path):
-            report = _compared(report, other, ask)
+            if RULE in report.rules and RULE in other.rules:
+                report = _compared(report, other, ask)
+            report = with_sizes(report, other, ask)
     return report
 
 
 def _comparable(report: SourceReport) -> bool:
     whole = report.coverage.complete and not report.interrupted
-    return whole and report.source.store in KEYED and RULE in report.rules and isinstance(report.reader, Reader)
+    return whole and report.source.store in KEYED and isinstance(report.reader, Reader)
 
 
 def _compared(report: SourceReport, other: SourceReport, ask: Callable[..., Any]) -> SourceReport:

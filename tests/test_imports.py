@@ -50,7 +50,7 @@ LAYERS = [
     {"plan"},
     {"conclude", "frames", "probing"},
     {"journal"},
-    {"scan", "net_sources", "twin_sources", "gallery"},
+    {"scan", "net_sources", "twin_sources", "twin_sizes", "gallery"},
     {"net_probe"},
     {"shards", "rebuilding"},
     {"comparing", "api_compare", "api", "demo", "doctor"},

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import lmdb
 import numpy as np
 import pytest
+from PIL import Image
 from tests.test_layouts.messages import Datum
 
 from datascan.scanner import check
 from datascan.scanner.__main__ import main
 from datascan.scanner.crew import Crew
+from datascan.scanner.twin_sizes import Odd, odd_pairs
 from datascan.scanner.twin_sources import are_twins
 
 
@@ -88,3 +92,43 @@ def test_a_label_that_is_not_the_one_in_its_digits_key(tmp_path: Path, crew: Cre
     (found,) = check(tmp_path / "digits_lmdb", crew=crew, select=("label-contradiction",)).reports[0].findings
     assert (found.location.index, found.data) == (21, {"label": 2, "key_label": 0})
     assert len(check(tmp_path / "other_lmdb", crew=crew, select=("label-contradiction",))) == 0
+
+
+# ---- sizes ----
+
+
+def write_images(path: Path, sizes: dict[str, tuple[int, int]]) -> Path:
+    """A BasicSR set: PNGs of a (width, height) each, and meta_info.txt."""
+    rng = np.random.default_rng(len(path.name))
+    lines = []
+    with lmdb.open(str(path), map_size=1 << 24, lock=False) as env, env.begin(write=True) as txn:
+        for key, (width, height) in sizes.items():
+            stream = BytesIO()
+            Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(stream, "PNG")
+            txn.put(key.encode(), stream.getvalue())
+            lines.append(f"{key}.png ({height},{width},3) 1\n")
+    (path / "meta_info.txt").write_text("".join(lines))
+    return path
+
+
+def test_a_pair_of_another_scale_is_named(tmp_path: Path, crew: Crew) -> None:
+    low = {f"{number:04d}": (10 + number % 3, 12) for number in range(40)}
+    high = {key: (4 * width, 4 * height) for key, (width, height) in low.items()} | {"0017": (44, 47)}
+    sources = (write_images(tmp_path / "train_LR.lmdb", low), write_images(tmp_path / "train_HR.lmdb", high))
+    report = check(*sources, crew=crew, select=("record-shape-mismatch",))
+    assert [(n, f.location.key) for n, one in enumerate(report.reports) for f in one.findings] == [(1, b"0017")]
+    (finding,) = report
+    assert "44x47 (width x height), and 12x12 in" in finding.message
+    assert finding.message.endswith("the other pairs are 4 times as large")
+    (turned,) = check(*reversed(sources), crew=crew, select=("record-shape-mismatch",))
+    assert turned.message.endswith("the other pairs are 1/4 as large")
+
+
+def test_pairs_of_one_scale_or_of_none_give_nothing() -> None:
+    low = {b"%d" % number: (8 + number, 9, 3) for number in range(40)}
+    assert odd_pairs(low, low, 9) == Odd(Fraction(1), (), 0)
+    thrice = {key: (3 * height, 3 * width, 3) for key, (height, width, _) in low.items()}
+    assert odd_pairs(thrice, low, 9) == Odd(Fraction(3), (), 0)
+    mixed = {key: (2 * h, 2 * w, 3) if int(key) % 2 else (3 * h, 3 * w, 3) for key, (h, w, _) in low.items()}
+    assert odd_pairs(mixed, low, 9) is None
+    assert odd_pairs({}, low, 9) is None

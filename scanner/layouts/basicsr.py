@@ -58,6 +58,11 @@ def _meta_info(folder: Path | None) -> tuple[Sizes, list[int]]:
     return _read[state]
 
 
+def meta_sizes(folder: Path) -> Sizes:
+    """What ``meta_info.txt`` in a store's folder says; empty where there is none. Read in a worker."""
+    return _meta_info(folder)[0]
+
+
 class BasicSr(EncodedImages):
     """See `RecordLayout`. What the file says of each image is read again by each worker, and not sent to it."""
 

@@ -23,7 +23,8 @@ class RecordShapeMismatch(Rule):
     ## What it does
     In a set where 95% or more of the samples have one shape, names those that have another, and those of another
     data type. A different number of channels alone is reported by `image-channels`. It is a warning where a crop of
-    the given size (`--crop`) fits both shapes, where loaders of this layout resize, and where they convert the type.
+    the given size (`--crop`) fits both shapes, where loaders of this layout resize, and where they convert the type. In
+    two BasicSR sets that are given together, names the images that are not as many times as large as their half.
 
     ## Why is this bad?
     A batch holds one shape. Caffe takes that of the batch's first record and aborts at the first one that differs;
