@@ -142,6 +142,7 @@ class RemoteFile(ReadOnlyFile):
         if info.get("size") is None:
             raise StoreError(f"the server does not tell the size of {path}: copy it, or give --cache-dir")
         self._size = int(info["size"])
+        self._state = identity_of(info)
         self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
         self._pool: ThreadPoolExecutor | None = None
         self._next = -1
@@ -153,19 +154,14 @@ class RemoteFile(ReadOnlyFile):
 
     def identity(self) -> dict[str, int]:
         """See `ReadOnlyFile.identity`; the server's word for the object's state stands for inode and time."""
-        return identity_of(self.remote.info())
+        return dict(self._state)
 
     def replaced(self) -> bool:
         """See `ReadOnlyFile.replaced`."""
         try:
-            return identity_of(self.remote.info(fresh=True)) != self.identity_when_opened
+            return identity_of(self.remote.info(fresh=True)) != self._state
         except StoreNotFound:
             return True
-
-    @cached_property
-    def identity_when_opened(self) -> dict[str, int]:
-        """The state that is read."""
-        return self.identity()
 
     def read(self, offset: int, length: int) -> bytes:
         """See `ReadOnlyFile.read`."""

@@ -271,6 +271,16 @@ def test_an_object_that_was_replaced_is_noticed(tmp_path: Path, http: str, sets:
         assert damage.kind == "in-use"
 
 
+def test_a_file_that_was_replaced_is_noticed(http: str, sets: Path) -> None:
+    shutil.copy(sets / "train.h5", sets / "replaced.h5")
+    file = RemoteFile(RemotePath(f"{http}/replaced.h5"))
+    assert not file.replaced()
+    with open(sets / "replaced.h5", "ab") as stream:
+        stream.write(b"more")
+    assert file.replaced()
+    file.close()
+
+
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.sys.modules, "fsspec.core", None)  # type: ignore[attr-defined]
     with pytest.raises(StoreError, match=r"pip install 'datascan\[remote\]'"):
