@@ -1,11 +1,13 @@
-"""A file that is only ever read: no lock, no map, no access time where the system lets us leave it."""
+"""A file that is only ever read: no lock, no access time where the system lets us leave it."""
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,30 @@ from .errors import StoreError, StoreNotFound
 _AHEAD_BYTES = 128 << 10
 _MOST_AHEAD = 64 << 20  # of one huge value the rest is read when it is its turn
 _MOST_BUFFERS = 512  # Linux takes 1024 buffers a call
+
+_LEAST_MAPPED = 1 << 20
+"""Shorter ranges are copied: that is cheaper than the calls which map them."""
+
+_POPULATE_READ = 22
+"""Linux's MADV_POPULATE_READ, since 5.14: brings the pages in, and fails with EFAULT where touching them would raise
+SIGBUS (madvise(2)). Python has no name for it."""
+
+_mapping = False
+
+
+@contextmanager
+def mapping(allowed: bool) -> Iterator[None]:
+    """Whether `ReadOnlyFile.view` may map ranges of files in this process, for as long as the context lasts.
+
+    Only for a process whose death is survived: a file that is cut while a part of it is mapped ends it by SIGBUS. And
+    only on Linux: elsewhere a mapped file can't be replaced or deleted, or damage in it can't be found out safely.
+    """
+    global _mapping
+    before, _mapping = _mapping, allowed and sys.platform == "linux"
+    try:
+        yield
+    finally:
+        _mapping = before
 
 
 class ReadOnlyFile:
@@ -69,6 +95,24 @@ class ReadOnlyFile:
         while done < len(view) and (count := os.preadv(self._descriptor, [view[done:]], offset + done)):
             done += count
         return done
+
+    def view(self, offset: int, length: int) -> NDArray[np.uint8]:
+        """What stands in a range: ``(n,)`` uint8, shorter than ``length`` only at the end of the file.
+
+        Where `mapping` allows it these are the pages of the system's own cache, which saves the copy; they can't be
+        written to. What can't be read is found out here in either case. Raises OSError where the medium fails.
+        """
+        if _mapping and length >= _LEAST_MAPPED and self._descriptor >= 0:
+            with suppress(OSError, ValueError):  # reading says what is wrong, and where
+                return self._mapped(offset, length)
+        content = np.empty(length, np.uint8)
+        return content[: self.read_into(content, offset)]
+
+    def _mapped(self, offset: int, length: int) -> NDArray[np.uint8]:
+        before = offset % mmap.ALLOCATIONGRANULARITY
+        pages = mmap.mmap(self._descriptor, before + length, access=mmap.ACCESS_READ, offset=offset - before)
+        pages.madvise(_POPULATE_READ)
+        return np.frombuffer(pages, np.uint8, length, before)
 
     def scatter(self, targets: Sequence[NDArray[np.uint8]], offset: int) -> int:
         """Fill arrays one after the other with what follows ``offset``; gives the number of bytes there were."""

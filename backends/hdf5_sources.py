@@ -82,15 +82,16 @@ class ContiguousSource(Source):
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """See `Source.read`."""
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        if out.nbytes:
-            target = out.reshape(-1).view(np.uint8)
-            offset = self.offset + start * self.row_bytes
-            if self.data.read_into(target, offset) < len(target):
-                raise OSError("the file became shorter while it was read")
-            if stop < self._there:  # while these rows are looked at, the disk fetches the next ones
-                self.data.prefetch(offset + len(target), min(len(target), (self._there - stop) * self.row_bytes))
-        return out
+        offset, size = self.offset + start * self.row_bytes, (stop - start) * self.row_bytes
+        if not size:
+            return np.empty((stop - start, *self.shape[1:]), self.dtype)
+        content = self.data.view(offset, size)
+        if len(content) < size:
+            raise OSError("the file became shorter while it was read")
+        if stop < self._there:  # while these rows are looked at, the disk fetches the next ones
+            self.data.prefetch(offset + size, min(size, (self._there - stop) * self.row_bytes))
+        values = content.view(self.dtype).reshape(stop - start, *self.shape[1:])
+        return values if values.flags.aligned else values.copy()  # some files begin a dataset at an odd byte
 
 
 class LibrarySource(Source):

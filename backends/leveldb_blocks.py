@@ -112,9 +112,9 @@ def read_blocks(file: ReadOnlyFile, handles: Handles, most_bytes: int, stored_by
     if stop - start > LARGEST_BLOCK:
         reason = f"has {stop - start} bytes, which is more than a record is read of"
     elif stop <= file.size_bytes:
-        stored = np.empty(stop - start, np.uint8)
         try:
-            if file.read_into(stored, start) == len(stored):
+            stored = file.view(start, stop - start)
+            if len(stored) == stop - start:
                 begins = handles.offsets[:count] - start
                 return _verified(stored, begins, begins + handles.sizes[:count], most_bytes)
         except OSError as exc:

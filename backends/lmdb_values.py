@@ -16,8 +16,15 @@ from .lmdb_pages import PageReader
 _BRIDGED_PAGES = 2
 """Pages between two extents that are read along: cheaper than another call."""
 
+_DENSE = 1.25
+"""Runs that take up so many times their pages are read together with what lies between them."""
+
 _UNCHECKED_BYTES = 16 << 20
 """A larger value's overflow header is read first: a damaged size must not make a huge buffer."""
+
+
+Run = tuple[int, int, slice]
+"""First page, number of pages, which of the ascending extents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +174,42 @@ class ValueFetcher:
         return fits
 
     def _read_extents(self, rows: Rows, inline: Ints, big: Ints, refused: dict[int, str]) -> tuple[PageBytes, Ints]:
-        """Read extents in file order into one buffer, behind a copy of the pages that hold inline values."""
+        """Values in one buffer, and where each begins in it; rows whose value can't be had join ``refused``."""
+        order = big[np.argsort(rows.extent[big], kind="stable")]
+        extents = rows.extent[order]
+        plan = list(_merge(extents, self._pages(rows.value_size[order])))
+        buffer = self._view(plan) if plan and not len(inline) else None
+        if buffer is None:
+            buffer, starts = self._gather(rows, inline, order, plan, refused)
+        else:
+            starts = rows.value_start.copy()
+            starts[order] = (extents - plan[0][0]) * self._reader.page_size
+        for row in order[~self._headers_fit(buffer, starts[order], extents, rows.value_size[order])].tolist():
+            refused.setdefault(row, "the header of its overflow page is damaged")
+        starts[order] += self._reader.form.header
+        return buffer, starts
+
+    def _view(self, plan: list[Run]) -> PageBytes | None:
+        """All runs as they lie in the file; ``None`` where they are far apart or something can't be read."""
+        size, first = self._reader.page_size, plan[0][0]
+        span = plan[-1][0] + plan[-1][1] - first
+        if span > _DENSE * sum(count for _, count, _ in plan):
+            return None
+        try:
+            content = self._reader.file.view(first * size, span * size)
+        except OSError:
+            return None
+        return content if len(content) == span * size else None
+
+    def _gather(
+        self, rows: Rows, inline: Ints, order: Ints, plan: list[Run], refused: dict[int, str]
+    ) -> tuple[PageBytes, Ints]:
+        """Read runs in file order into one buffer, behind a copy of the pages that hold inline values."""
         reader, size = self._reader, self._reader.page_size
         low = high = 0
         if len(inline):
             low = int(rows.value_start[inline].min())
             high = int((rows.value_start + rows.value_size)[inline].max())
-        order = big[np.argsort(rows.extent[big], kind="stable")]
-        extents, pages = rows.extent[order], self._pages(rows.value_size[order])
-        plan = list(_merge(extents, pages))
         buffer = np.empty(high - low + size * sum(count for _, count, _ in plan), np.uint8)
         buffer[: high - low] = rows.values[low:high]
         starts = rows.value_start - low
@@ -198,9 +232,6 @@ class ValueFetcher:
                 refused[row] = "its overflow pages lie beyond the end of the file"
             starts[taken] = at + (rows.extent[taken] - number) * size
             at += count * size
-        for row in order[~self._headers_fit(buffer, starts[order], extents, rows.value_size[order])].tolist():
-            refused.setdefault(row, "the header of its overflow page is damaged")
-        starts[order] += reader.form.header
         return buffer, starts
 
     def _read_alone(self, target: PageBytes, number: int, rows: Rows, row: int) -> str:
@@ -228,8 +259,8 @@ class ValueFetcher:
         )
 
 
-def _merge(extents: Ints, pages: Ints) -> Iterator[tuple[int, int, slice]]:
-    """Runs of ascending extents that are read at once: first page, number of pages, which extents."""
+def _merge(extents: Ints, pages: Ints) -> Iterator[Run]:
+    """Runs of ascending extents that are read at once."""
     if not len(extents):
         return
     stops = np.maximum.accumulate(extents + pages)

@@ -24,7 +24,7 @@ def profile(path: str, statistics: str) -> list[tuple[float, str]]:
     recorder = cProfile.Profile()
     recorder.enable()
     for task in plan.tasks():
-        scan_window(task, Window())
+        scan_window(task, Window(), mapped=True)
     recorder.disable()
     times = {where: entry[2] for where, entry in pstats.Stats(recorder).stats.items()}  # type: ignore[attr-defined]
     total = sum(times.values())

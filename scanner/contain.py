@@ -16,6 +16,8 @@ from .worker import BEHIND, Task, Window, keys_at, scan_window
 MOST_CULPRITS = 20
 """After so many deaths in one partition the rest of it is given up, and named."""
 
+_MAP_LOST = "was killed by SIGBUS"
+
 Call = Callable[..., Any]
 """Calls a function in a worker: see `Worker.call`."""
 
@@ -49,8 +51,13 @@ class Containment:
         """The partial report of the whole partition."""
         position = 0
         try:
-            while (death := self._scan(Window(position))) is not None:
+            death = self._scan(Window(position), mapped=True)
+            if death is not None and death.reason == _MAP_LOST:
+                # The file was cut under the map, or its medium failed: no record is to blame. Reading finds out what.
+                death = self._scan(Window(position))
+            while death is not None:
                 position = self._pass(position, death)
+                death = self._scan(Window(position))
         except _TooMany as many:
             self._give_up(many.position, many.death)
         self._add_keys()
@@ -159,10 +166,10 @@ class Containment:
         message = f"after {self.culprits} records that end the reader {rest} not read: the next one {death.reason}"
         self._report(message, position, None, {"records_lost": lost})
 
-    def _scan(self, window: Window) -> WorkerDied | None:
+    def _scan(self, window: Window, mapped: bool = False) -> WorkerDied | None:
         """Scan a window and keep what it gives, or say how the worker died."""
         try:
-            partial: Partial = self.call(scan_window, self.task, window)
+            partial: Partial = self.call(scan_window, self.task, window, mapped)
         except WorkerDied as death:
             return death
         if partial.extents:

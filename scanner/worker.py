@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..backends import open_store
 from ..backends.base import Batch, Damage, Extent, Partition, RecordBatch, RowBatch, Store
 from ..backends.errors import StoreError
+from ..backends.files import mapping
 from .layouts.base import Layout, RecordLayout, RowLayout
 from .options import Options, Trace
 from .partial import Partial
@@ -188,11 +189,17 @@ def open_source(source: SourceRef) -> Store:
     return _opened[1]
 
 
-def scan_window(task: Task, window: Window) -> Partial:
+def scan_window(task: Task, window: Window, mapped: bool = False) -> Partial:
     """Scan a part of a partition in this process; positions count from the partition's start.
 
-    ``extents`` of the result is filled only when the end of the partition was reached.
+    ``extents`` of the result is filled only when the end of the partition was reached. ``mapped``: files may be
+    looked at where they lie in the system's cache; see `mapping` for what that risks.
     """
+    with mapping(mapped):
+        return _scan_window(task, window)
+
+
+def _scan_window(task: Task, window: Window) -> Partial:
     checker = Checker(task.layout, instantiate(task.rules, task.context), task.context.options)
     partial = checker.partial
     parts = read_window(open_source(task.source), task.partition, window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import random
@@ -118,8 +119,10 @@ def _audit(event: str, args: tuple[object, ...]) -> None:
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
         if writes and path.startswith(_watched[0]):
             _trespasses.append(f"{path} opened for writing")
-    elif event in {"mmap.__new__", "fcntl.flock", "fcntl.lockf", "fcntl.fcntl"}:
+    elif event in {"fcntl.flock", "fcntl.lockf", "fcntl.fcntl"}:
         _trespasses.append(event)
+    elif event == "mmap.__new__" and args[2] != mmap.ACCESS_READ:
+        _trespasses.append("mapped for writing")
     elif event in _CHANGES and any(isinstance(arg, str) and arg.startswith(_watched[0]) for arg in args):
         _trespasses.append(f"{event} {args}")
 
@@ -129,7 +132,7 @@ sys.addaudithook(_audit)
 
 @contextmanager
 def untouched(path: Path) -> Iterator[None]:
-    """Fail if the source is opened for writing, locked, mapped or changed in any way inside the block."""
+    """Fail if the source is opened for writing, locked, mapped for writing or changed in any way inside the block."""
     before = snapshot(path)
     _trespasses.clear()
     _watched.append(str(path))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datascan.backends.files import ReadOnlyFile
+from datascan.backends import files
+from datascan.backends.files import ReadOnlyFile, mapping
 from datascan.scanner.testing.store_contract import untouched
 
 CONTENT = random.Random(1).randbytes(10_000)
@@ -48,3 +51,38 @@ def test_file_is_left_untouched(path: Path) -> None:
         file.read(0, 10)
         file.close()
         file.close()
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize(("offset", "length"), [(0, 10_000), (17, 100), (4096, 4096), (5000, 3), (10_000, 5), (9, 0)])
+def test_a_view_is_what_stands_there(
+    path: Path, offset: int, length: int, mapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_LEAST_MAPPED", 0)
+    with untouched(path), mapping(mapped):
+        file = ReadOnlyFile(path)
+        view = file.view(offset, length)
+        file.close()
+        assert view.tobytes() == CONTENT[offset : offset + length]
+    if mapped and sys.platform == "linux" and 0 < length <= len(CONTENT) - offset:
+        assert not view.flags.writeable
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_view_ends_with_the_file(path: Path, mapped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_LEAST_MAPPED", 0)
+    with mapping(mapped):
+        file = ReadOnlyFile(path)
+        os.truncate(path, 6000)
+        assert file.view(4096, 5904).tobytes() == CONTENT[4096:6000]
+        assert file.view(8192, 100).tobytes() == b""
+        file.close()
+
+
+def test_nothing_is_mapped_where_nobody_allows_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_LEAST_MAPPED", 0)
+    with mapping(True):
+        pass
+    file = ReadOnlyFile(path)
+    assert file.view(0, 100).flags.writeable
+    file.close()
