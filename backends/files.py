@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .errors import StoreError, StoreNotFound
 
 _AHEAD_BYTES = 128 << 10
+_PROBES = 4
 _MOST_AHEAD = 64 << 20  # of one huge value the rest is read when it is its turn
 _MOST_BUFFERS = 512  # Linux takes 1024 buffers a call
 
@@ -138,10 +139,26 @@ class ReadOnlyFile:
         are many. What is there already costs next to nothing.
         """
         stop = offset + min(length, _MOST_AHEAD)
+        if self._is_cached(offset, stop):
+            return
         with suppress(OSError):  # only advice: some file systems take none
             for start in range(offset, stop, _AHEAD_BYTES):
                 part = min(_AHEAD_BYTES, stop - start)
                 os.posix_fadvise(self._descriptor, start, part, os.POSIX_FADV_WILLNEED)
+
+    def _is_cached(self, start: int, stop: int) -> bool:
+        """Whether a range seems to be in the system's cache: a few bytes of it can be had without waiting."""
+        no_wait = getattr(os, "RWF_NOWAIT", None)
+        if no_wait is None or stop <= start:
+            return False
+        byte = bytearray(1)
+        try:
+            return all(
+                os.preadv(self._descriptor, [byte], start + (stop - 1 - start) * part // _PROBES, no_wait) == 1
+                for part in range(_PROBES + 1)
+            )
+        except OSError:  # EAGAIN where it is not, or a file system that can't tell
+            return False
 
     def close(self) -> None:
         """Close it. Twice does no harm."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from ..backends.base import Batch, RecordBatch
 from ..backends.columns import BytesColumn
 from .finding import Location
+
+if TYPE_CHECKING:
+    from .summary.hashes import ContentHasher
 
 Rows = NDArray[np.int64]
 Colour = Literal["BGR", "RGB", "GREY"]
@@ -285,6 +288,10 @@ class SampleBatch:
         Where the layout can't decode values: what they look like (``jpeg``, ``pickle protocol 4``), counted.
     probe
         What running a network gave, where that was asked for.
+    leading
+        Digits at the beginning of each key and the number that they write, once somebody has asked for them.
+    hasher
+        What makes the hashes of ``contents``, once they are summed up.
     """
 
     batch: Batch
@@ -303,6 +310,8 @@ class SampleBatch:
     fields: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
     value_kinds: dict[str, int] = field(default_factory=dict)
     probe: ProbeOutcome | None = None
+    leading: tuple[Rows, Rows] | None = None
+    hasher: ContentHasher | None = None
 
     def __len__(self) -> int:
         return len(self.batch)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...backends.base import RecordBatch
 from ..options import Options
 from ..sample import Fault, LabelBlock, Rows, SampleBatch
-from ..summary.keys import leading_numbers, trailing_numbers
+from ..summary.keys import leading_of, trailing_numbers
 from . import datum_changes
 from .base import RecordLayout, Traits
 from .datum import datum_fault, is_datum, parse_datum, unreadable
@@ -129,20 +129,23 @@ class _Decoding:
         self._payloads.finish(samples)
         rows = np.flatnonzero(self._labelled)
         samples.labels.append(LabelBlock("label", rows, self._labels[rows], np.flatnonzero(self._unlabelled)))
-        samples.faults += self._contradictions(rows)
+        samples.faults += self._contradictions(samples, rows)
         return samples
 
-    def _contradictions(self, rows: Rows) -> list[Fault]:
+    def _contradictions(self, samples: SampleBatch, rows: Rows) -> list[Fault]:
         """Labels that are not the number at the end of a DIGITS key (``%08d_%d``: number and label, create_db.py).
 
         Only where almost all of the batch's keys end in their labels: elsewhere the number means something else.
         """
+        enough = max(ENOUGH_KEYS, MOST_KEYS * len(rows))
         keys = self._batch.keys.take(rows)
-        ahead, _ = leading_numbers(keys)
+        ahead = leading_of(samples)[0][rows]
+        if np.count_nonzero((ahead == DIGITS_KEY) & (keys.lengths > DIGITS_KEY + 1)) < enough:
+            return []
         behind, numbers = trailing_numbers(keys)
         digits = (ahead == DIGITS_KEY) & (behind > 0) & (keys.lengths == ahead + behind + 1)
         agree = digits & (numbers == self._labels[rows])
-        if np.count_nonzero(agree) < max(ENOUGH_KEYS, MOST_KEYS * len(rows)):
+        if np.count_nonzero(agree) < enough:
             return []
         odd = np.flatnonzero(digits & ~agree)
         return [

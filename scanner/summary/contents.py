@@ -42,16 +42,17 @@ class ContentSummary:
         contents, rows = samples.contents, samples.content_rows
         if contents is None or rows is None or len(contents) == 0:
             return
+        hashes = content_hashes(contents) if samples.hasher is None else samples.hasher.all()
         filled = contents.lengths > 0
         if not filled.all():
-            contents, rows = contents.take(filled), rows[filled]
-        if len(contents) and self.sketch is not None:
-            self.sketch.add(content_hashes(contents)[:, 0])
-        elif len(contents):
+            hashes, rows = hashes[filled], rows[filled]
+        if len(hashes) and self.sketch is not None:
+            self.sketch.add(hashes[:, 0])
+        elif len(hashes):
             batch, keys = samples.batch, None
             if self.keyed and isinstance(batch, RecordBatch):
                 keys = content_hashes(batch.keys.take(rows))[:, 0].copy()
-            self.chunks.append(Chunk.of(content_hashes(contents), batch.positions[rows], keys))
+            self.chunks.append(Chunk.of(hashes, batch.positions[rows], keys))
 
     def merge(self, later: ContentSummary, offset: int) -> None:
         """See `SummaryPart.merge`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
@@ -38,6 +40,40 @@ def content_hashes(contents: BytesColumn) -> Hashes:
     hashes[short] = _short_hashes(contents.take(short))
     hashes[~short] = _long_hashes(contents.take(~short))
     return hashes
+
+
+class ContentHasher:
+    """Makes the hashes of a batch's contents while their bytes are in the processor's cache for another reason.
+
+    ``rows`` are those of the contents in the batch, ascending.
+    """
+
+    def __init__(self, contents: BytesColumn, rows: NDArray[np.int64]) -> None:
+        self._contents = contents
+        self._rows = rows
+        self._hashes: Hashes = np.empty((len(contents), 2), np.uint64)
+        self._done = 0
+
+    def follow(self, rows: NDArray[np.int64]) -> Callable[[int], None]:
+        """For somebody who goes through some ascending rows of the batch: to be told how many of them are done."""
+        ends = np.searchsorted(self._rows, rows, "right")
+
+        def passed(count: int) -> None:
+            if count:
+                self._up_to(int(ends[min(count, len(ends)) - 1]))
+
+        return passed
+
+    def all(self) -> Hashes:
+        """``(n, 2)``: the hashes of all contents."""
+        self._up_to(len(self._contents))
+        return self._hashes
+
+    def _up_to(self, stop: int) -> None:
+        if stop > self._done:
+            part = slice(self._done, stop)
+            self._hashes[part] = content_hashes(self._contents.take(part))
+            self._done = stop
 
 
 def _long_hashes(contents: BytesColumn) -> Hashes:

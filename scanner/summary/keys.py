@@ -132,7 +132,7 @@ class KeySummary:
         if not isinstance(batch, RecordBatch) or len(batch) == 0:
             return
         self.keys += len(batch)
-        widths, numbers = leading_numbers(batch.keys)
+        widths, numbers = leading_of(samples)
         numbered = widths > 0
         if numbered.all():
             self.leading.add(numbers, widths, batch.positions)
@@ -202,6 +202,13 @@ class KeySummary:
 # ---- digits ----
 
 
+def leading_of(samples: SampleBatch) -> tuple[Ints, Ints]:
+    """`leading_numbers` of a batch's keys, looked for once."""
+    if samples.leading is None:
+        samples.leading = leading_numbers(samples.record_keys)
+    return samples.leading
+
+
 def leading_numbers(keys: BytesColumn) -> tuple[Ints, Ints]:
     """Digits at the beginning of each key: how many there are (0 for none), and the number that they write."""
     return _numbers(keys.buffer, keys.starts, keys.lengths, 1)
@@ -216,22 +223,30 @@ def _numbers(buffer: NDArray[np.uint8], edges: Ints, lengths: Ints, direction: i
     """Digits from ``edges`` on in one direction, a column of all keys at a time until no key has one left."""
     widths = np.zeros(len(edges), np.int64)
     numbers = np.zeros(len(edges), np.int64)
-    last = len(buffer) - 1
+    shortest = int(lengths.min()) if len(lengths) else 0
     open_ = lengths > 0
     for column in range(MAX_DIGITS + 1):
-        if last < 0:
-            break
-        digits = buffer[np.clip(edges + direction * column, 0, last)] - np.uint8(ord("0"))
-        open_ &= (digits <= 9) & (lengths > column)
+        places = edges + direction * column
+        if column >= shortest:
+            open_ &= lengths > column
+            if not open_.any():
+                break
+            places[~open_] = 0
+        digits = buffer[places] - np.uint8(ord("0"))
+        open_ &= digits <= 9
         if not open_.any():
             break
         if column < MAX_DIGITS:
-            value = digits.astype(np.int64)
-            further = numbers * 10 + value if direction > 0 else numbers + value * 10**column
-            numbers = np.where(open_, further, numbers)
+            digits *= open_
+            if direction > 0:
+                numbers *= 10 if open_.all() else np.where(open_, 10, 1)
+                numbers += digits
+            else:
+                numbers += digits * np.int64(10**column)
         widths += open_
     long = widths > MAX_DIGITS
-    widths[long] = numbers[long] = 0
+    if long.any():
+        widths[long] = numbers[long] = 0
     return widths, numbers
 
 

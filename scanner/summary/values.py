@@ -10,6 +10,7 @@ import numpy as np
 
 from ..options import Options
 from ..sample import ArrayBlock, ChannelSums, ImageSample, SampleBatch
+from .hashes import ContentHasher
 from .moments import Floats, Moments
 from .places import is_beyond
 from .sums import block_moments
@@ -96,14 +97,15 @@ class ValueSummary:
     def add(self, samples: SampleBatch) -> None:
         """See `SummaryPart.add`."""
         for block in samples.arrays:
-            self._add_block(block)
+            self._add_block(block, samples.hasher)
         self._add_images(samples.images)
 
-    def _add_block(self, block: ArrayBlock) -> None:
+    def _add_block(self, block: ArrayBlock, hasher: ContentHasher | None) -> None:
         axis, meaning = channels_of(block)
         floating = block.values.dtype.kind in "fc"
         bounds = np.zeros(len(block.rows)) if floating else None
-        moments = block_moments(block.values, axis, bounds)
+        passed = None if hasher is None else hasher.follow(block.rows)
+        moments = block_moments(block.values, axis, bounds, passed)
         if moments is None or len(block.rows) == 0:
             return
         block.magnitudes.bounds = bounds

@@ -645,11 +645,11 @@ def test_unreadable_sectors_cost_what_they_hold(
     """The medium fails for one sector of a file."""
 
     def fails(real: Callable[..., int | bytes]) -> Callable[..., int | bytes]:
-        def read(descriptor: int, target: Any, offset: int) -> int | bytes:
+        def read(descriptor: int, target: Any, offset: int, *flags: int) -> int | bytes:
             length = target if isinstance(target, int) else sum(map(len, target))
             if offset < 70_512 and offset + length > 70_000 and os.fstat(descriptor).st_size > 100_000:
                 raise OSError(errno.EIO, "Input/output error")
-            return real(descriptor, target, offset)
+            return real(descriptor, target, offset, *flags)
 
         return read
 

@@ -360,11 +360,11 @@ class _Medium:
         self.bad = page * PAGE
 
     def failing(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def read(descriptor: int, target: Any, offset: int) -> Any:
+        def read(descriptor: int, target: Any, offset: int, *flags: int) -> Any:
             length = target if isinstance(target, int) else sum(memoryview(part).nbytes for part in target)
             if offset < self.bad + PAGE and offset + length > self.bad and os.fstat(descriptor).st_ino == self.inode:
                 raise OSError(errno.EIO, "Input/output error")
-            return real(descriptor, target, offset)
+            return real(descriptor, target, offset, *flags)
 
         return read
 

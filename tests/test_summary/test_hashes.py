@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from datascan.backends.columns import BytesColumn
 from datascan.scanner.summary.hashes import _BLOCK as BLOCK
-from datascan.scanner.summary.hashes import SHORT, content_hashes
+from datascan.scanner.summary.hashes import SHORT, ContentHasher, content_hashes
 
 CONTENTS = st.lists(
     st.one_of(st.binary(max_size=12), st.binary(min_size=SHORT - 3, max_size=SHORT + 3)), min_size=1, max_size=30
@@ -69,3 +69,15 @@ def test_short_contents_have_two_sums_of_products(length: int, count: int) -> No
             total = sum(word * factor for word, factor in zip(words, factors, strict=False))
             sums.append((total + length * factors[-1]) % (1 << 64))
         assert found[row].tolist() == sums
+
+
+@pytest.mark.parametrize("passes", [[], [1, 2, 3], [0, 3, 3], [9], [2, 1]], ids=str)
+def test_hashes_made_in_passing_are_those_of_all_contents(passes: list[int]) -> None:
+    contents = [bytes([row]) * (200 * row) for row in range(8)]
+    column = BytesColumn.from_strings(contents)
+    hasher = ContentHasher(column, np.arange(1, 17, 2))
+    passed = hasher.follow(np.array([3, 4, 9]))
+    for count in passes:
+        passed(count)
+    assert hasher.all().tolist() == content_hashes(column).tolist()
+    assert hasher.all().tolist() == [list(one) for one in hashes_of(*contents)]
