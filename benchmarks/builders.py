@@ -16,6 +16,9 @@ from .datum import Datum
 from .pictures import Scenes
 
 Build = Callable[[Path, int], None]
+_SMALL = 64
+"""Side of windows that may lie in a single blot of their picture."""
+
 Record = tuple[int, bytes]
 
 CLASSES = 10
@@ -80,11 +83,21 @@ def _cut_payload(value: bytes) -> bytes:
 def _raw_records(count: int, side: int) -> Iterator[Record]:
     scenes = _scenes(1, count)
     shape = (3, side, side)
+    windows = scenes.sized(count, side, side)
     records = (
         (index, _datum(np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1)).tobytes(), shape, index % CLASSES))
-        for index, picture in enumerate(scenes.sized(count, side, side))
+        for index, picture in enumerate(windows if side > _SMALL else _with_noise(windows))
     )
     return _with_last(records, count, 3, _cut_payload)
+
+
+def _with_noise(windows: Iterator[pictures.Picture]) -> Iterator[pictures.Picture]:
+    """Windows whose first row is noise: of very many small ones some would be black, and equal to each other."""
+    random = np.random.default_rng(4)
+    for window in windows:
+        noisy = window.copy()
+        noisy[0] = random.integers(0, 256, noisy[0].shape, np.uint8)
+        yield noisy
 
 
 def raw(path: Path, count: int) -> None:
