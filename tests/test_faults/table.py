@@ -31,6 +31,7 @@ ELSEWHERE = """## Readers that die, scans that are stopped
 |---|---|
 | a worker that dies of SIGSEGV, SIGBUS, SIGKILL or SIGABRT, that hangs, that takes too much memory; the first, the \
 last and three records in a row | `tests/test_containment.py` |
+| a file that is cut while a worker looks at it in the page cache | `tests/test_mapped.py` |
 | a source that is written to, replaced or removed during the scan | `tests/test_changing_sources.py` |
 | Ctrl-C, SIGTERM and SIGKILL; going on with `--resume` | `tests/test_resume.py` |
 | {hostile} HDF5 files with sizes, addresses, counts and types of their metadata overwritten at random: each has a \
