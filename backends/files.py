@@ -45,6 +45,15 @@ def mapping(allowed: bool) -> Iterator[None]:
         _mapping = before
 
 
+def is_mapping() -> bool:
+    """Whether views may be maps: what a writer overwrites in the file changes under whoever looks at them."""
+    return _mapping
+
+
+class MapOverwritten(Exception):
+    """A writer has used pages again that were looked at meanwhile: what was seen of them counts for nothing."""
+
+
 class ReadOnlyFile:
     """A regular file, read at given offsets.
 
@@ -139,7 +148,7 @@ class ReadOnlyFile:
         are many. What is there already costs next to nothing.
         """
         stop = offset + min(length, _MOST_AHEAD)
-        if self._is_cached(offset, stop):
+        if length > _PROBES * _AHEAD_BYTES and self._is_cached(offset, stop):
             return
         with suppress(OSError):  # only advice: some file systems take none
             for start in range(offset, stop, _AHEAD_BYTES):

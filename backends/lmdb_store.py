@@ -13,6 +13,7 @@ import numpy as np
 from .base import PARTITION_BYTES, Damage, Extent, Partition, RecordBatch, Store, Table
 from .columns import BytesColumn
 from .errors import StoreError, StoreNotFound
+from .files import MapOverwritten, is_mapping
 from .lmdb_format import DUP_SORT, LMDB_09, Ints, Tree, sort_key
 from .lmdb_leaves import edge_key
 from .lmdb_metas import newest_transaction, read_snapshot, read_transaction
@@ -314,6 +315,8 @@ class LmdbStore(Store):
                 yield from self._unless_written_to(lost, transaction)
                 if batch is not None:
                     yield batch
+                    if is_mapping() and self._writer_passed(transaction):
+                        raise MapOverwritten
             if 0 <= limit <= records.position:
                 break
         yield Extent(records.position if limit < 0 else min(records.position, limit))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ..backends import open_store
 from ..backends.base import Batch, Damage, Extent, Partition, RecordBatch, RowBatch, Store
 from ..backends.errors import StoreError
-from ..backends.files import mapping
+from ..backends.files import MapOverwritten, mapping
 from .layouts.base import Layout, RecordLayout, RowLayout
 from .options import Options, Trace
 from .partial import Partial
@@ -195,8 +196,9 @@ def scan_window(task: Task, window: Window, mapped: bool = False) -> Partial:
     ``extents`` of the result is filled only when the end of the partition was reached. ``mapped``: files may be
     looked at where they lie in the system's cache; see `mapping` for what that risks.
     """
-    with mapping(mapped):
+    with suppress(MapOverwritten), mapping(mapped):
         return _scan_window(task, window)
+    return _scan_window(task, window)
 
 
 def _scan_window(task: Task, window: Window) -> Partial:
@@ -208,7 +210,7 @@ def _scan_window(task: Task, window: Window) -> Partial:
         reading(position, partial.seen, partial.bytes_read)
         try:
             part = next(parts, None)
-        except (MemoryError, StoreError):
+        except (MemoryError, StoreError, MapOverwritten):
             raise
         except Exception:
             partial.crashes.setdefault("reader", traceback.format_exc())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from datascan.scanner.crew import Crew
 from datascan.scanner.layouts.base import RecordLayout
 from datascan.scanner.options import Options
 from datascan.scanner.plan import Plan, Request, make_plan
+from datascan.scanner.report import SourceReport
 from datascan.scanner.sample import LabelBlock, SampleBatch
 from datascan.scanner.scan import Clock, scan_plan
 
@@ -83,11 +85,11 @@ def test_a_store_gives_the_same_mapped_and_read(tmp_path: Path, write: object, m
     assert sum(maps) >= VALUES.nbytes if sys.platform == "linux" else not maps
 
 
-class Cutting(RecordLayout):
-    """Cuts the file that it is given records of, once, before it looks at the values."""
+class Meddling(RecordLayout):
+    """Does something to the file that it is given records of, once, before it sums up the values as labels."""
 
-    name = "cutting"
-    title = "Records of a file that is cut"
+    name = "meddling"
+    title = "Records of a file that somebody changes"
 
     def __init__(self, options: Options, file: Path) -> None:
         super().__init__(options)
@@ -98,27 +100,66 @@ class Cutting(RecordLayout):
         return [True] * len(sample)
 
     def decode(self, batch: RecordBatch) -> SampleBatch:
-        if self.file.stat().st_size > VALUES.nbytes:
-            os.truncate(self.file, VALUES.nbytes // 2)
+        done = self.file.with_name("done")
+        if not done.exists():
+            done.touch()
+            self.meddle()
         rows = np.arange(len(batch))
         sums = np.array([int(np.frombuffer(value, np.uint8).sum()) for value in batch.values])
         return SampleBatch(batch, rows, labels=[LabelBlock("label", rows, sums)])
+
+    def meddle(self) -> None:
+        raise NotImplementedError
+
+
+class Cutting(Meddling):
+    def meddle(self) -> None:
+        os.truncate(self.file, VALUES.nbytes // 2)
+
+
+OVERWRITE = """
+import lmdb, sys
+with lmdb.open(sys.argv[1], map_size=1 << 26) as env:
+    for _ in range(4):
+        with env.begin(write=True) as txn:
+            for index in range(40):
+                txn.put(b"%08d" % index, bytes([1]) * 150_000)
+"""
+
+
+class Overwriting(Meddling):
+    def meddle(self) -> None:
+        subprocess.run([sys.executable, "-c", OVERWRITE, str(self.file.parent)], check=True)
+
+
+def scan_with(layout: type[Meddling], path: Path) -> SourceReport:
+    rules = ("store-reader-died", "store-truncated", "store-damaged", "store-in-use")
+    with Crew(1) as crew:
+        plan: Plan = crew.call(make_plan, Request(str(path), Options(max_findings=100), rules, layout="raw"))
+        plan = replace(plan, choice=replace(plan.choice, layout=layout(plan.context.options, path / "data.mdb")))
+        return scan_plan(plan, crew, Clock())
+
+
+SUMS = set(VALUES.sum(axis=1, dtype=np.int64).tolist())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="files are mapped on Linux alone")
 def test_a_file_that_is_cut_while_it_is_mapped_is_reported_as_cut(tmp_path: Path) -> None:
     path = write_lmdb(tmp_path / "set")
-    file = path / "data.mdb"
-    rules = ("store-reader-died", "store-truncated", "store-damaged", "store-in-use")
-    with Crew(1) as crew:
-        plan: Plan = crew.call(make_plan, Request(str(path), Options(max_findings=100), rules, layout="raw"))
-        plan = replace(plan, choice=replace(plan.choice, layout=Cutting(plan.context.options, file)))
-        report = scan_plan(plan, crew, Clock())
-    assert file.stat().st_size == VALUES.nbytes // 2
+    report = scan_with(Cutting, path)
+    assert (path / "data.mdb").stat().st_size == VALUES.nbytes // 2
     found = {finding.rule for finding in report.findings}
     assert "store-truncated" in found
     assert "store-reader-died" not in found
     seen = set(map(int, report.statistics["labels"]))
-    assert seen < set(VALUES.sum(axis=1, dtype=np.int64).tolist())
+    assert seen < SUMS
     assert report.coverage.seen == len(seen) == COUNT - report.coverage.unreadable
     assert 0 < report.coverage.seen < COUNT
+
+
+def test_what_a_writer_overwrites_while_it_is_looked_at_is_not_taken_for_the_set(tmp_path: Path) -> None:
+    report = scan_with(Overwriting, write_lmdb(tmp_path / "set"))
+    assert {finding.rule for finding in report.findings} == {"store-in-use"}
+    assert set(map(int, report.statistics.get("labels", {}))) <= SUMS
+    assert not report.coverage.complete
+    assert not report.tracebacks
