@@ -54,6 +54,14 @@ class BytesColumn(Sequence[memoryview]):
         """Sum of the strings' lengths."""
         return int(self.lengths.sum())
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether the strings are of one length and lie at a constant distance, so that `stacked` copies nothing."""
+        if len(self) < 2:
+            return len(self) == 1
+        lengths, steps = self.lengths, np.diff(self.starts)
+        return bool(steps[0] > 0 and (lengths == lengths[0]).all() and (steps == steps[0]).all())
+
     def stacked(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Bytes ``start:stop`` of every string as ``(records, stop - start)`` uint8.
 

@@ -28,10 +28,20 @@ def test_a_hash_depends_on_the_bytes_alone(contents: list[bytes]) -> None:
     assert len(set(together)) == len(set(contents))
 
 
-def test_long_contents_have_xxh3() -> None:
-    content = bytes(range(200))
-    expected = np.frombuffer(xxhash.xxh3_128_digest(content), np.uint64)
-    assert hashes_of(content) == [(int(expected[0]), int(expected[1]))]
+@pytest.mark.parametrize("distance", [300, 317])
+def test_long_contents_have_xxh3(distance: int) -> None:
+    """Side by side, apart from each other, and at no constant distance."""
+    buffer = np.random.default_rng(2).integers(0, 256, 50 * distance, np.uint8)
+    starts, lengths = np.arange(50) * distance, np.full(50, 300)
+    expected = [xxhash.xxh3_128_digest(buffer[start : start + 300]) for start in starts]
+    assert content_hashes(BytesColumn(buffer, starts, lengths)).tobytes() == b"".join(expected)
+    backwards = BytesColumn(buffer, starts[::-1], lengths)
+    assert content_hashes(backwards).tobytes() == b"".join(expected[::-1])
+    uneven = np.where(starts == distance, 300, 290)
+    assert hashes_of(*BytesColumn(buffer, starts, uneven)) == [
+        tuple(np.frombuffer(xxhash.xxh3_128_digest(buffer[start : start + length]), np.uint64).tolist())
+        for start, length in zip(starts, uneven, strict=True)
+    ]
 
 
 def test_zeros_behind_the_end_make_another_content() -> None:
@@ -53,21 +63,42 @@ def test_rows_of_round_numbers_do_not_collide() -> None:
     assert len(np.unique(content_hashes(column)[:, 0])) == len(rows)
 
 
-@pytest.mark.parametrize("length", [1, 3, 4, 16, 21, 64, 127, SHORT])
-@pytest.mark.parametrize("count", [1, BLOCK - 1, BLOCK, BLOCK + 1])
-def test_short_contents_have_two_sums_of_products(length: int, count: int) -> None:
-    """The definition, in Python's own integers; the first, the last and some rows between."""
+def test_a_word_that_differs_shows_in_both_halves() -> None:
+    """Each single bit of contents of each length: what a sum with even factors overlooks."""
+    for length in (1, 4, 31, 64, SHORT):
+        flipped = np.zeros((8 * length, length), np.uint8)
+        flipped[np.arange(8 * length), np.arange(8 * length) // 8] = 1 << np.arange(8 * length) % 8
+        found = content_hashes(
+            BytesColumn(flipped.ravel(), np.arange(8 * length) * length, np.full(8 * length, length))
+        )
+        assert not (found == hashes_of(bytes(length))[0]).any()
+
+
+def part(place: int, half: int, which: int) -> int:
+    return (xxhash.xxh3_64_intdigest(bytes([place, half, which])) >> 48) - (1 << 15)
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 16, 21, 64, 127, SHORT - 1, SHORT])
+@pytest.mark.parametrize("beyond", [None, -1, 0, 1])
+def test_short_contents_have_two_sums_of_products(length: int, beyond: int | None) -> None:
+    """The definition, in Python's own integers; the first, the last and some rows between, about a block of them."""
+    count = 1 if beyond is None else BLOCK // -(-length // 4) + beyond
     rows = np.random.default_rng(length).integers(0, 256, (count, length), np.uint8)
-    rows[-1] = 255
+    rows[-1], rows[count // 3], rows[count // 2] = 255, 127, np.resize([0, 0, 0, 128], length)  # the largest words
     found = content_hashes(BytesColumn(rows.ravel(), np.arange(count) * length, np.full(count, length)))
-    for row in {0, count // 2, count - 1}:
+    for row in {0, count // 3, count // 2, count - 1}:
         content = rows[row].tobytes()
-        words = [int.from_bytes(content[at : at + 4], "little") for at in range(0, length, 4)]
+        words = [
+            int.from_bytes(content[at : at + 4].ljust(4, b"\0"), "little", signed=True) for at in range(0, length, 4)
+        ]
         sums = []
-        for column in (0, 1):
-            factors = [xxhash.xxh3_64_intdigest(bytes([place, column])) | 1 for place in range(SHORT // 4 + 1)]
+        for half in (0, 1):
+            factors = [
+                2 * part(place, half, 0) + 1 + 2 * part(place, half, 1) * 0x9E3779B97F4A7C15
+                for place in range(SHORT // 4)
+            ]
             total = sum(word * factor for word, factor in zip(words, factors, strict=False))
-            sums.append((total + length * factors[-1]) % (1 << 64))
+            sums.append((total + length * (xxhash.xxh3_64_intdigest(bytes([half])) | 1)) % (1 << 64))
         assert found[row].tolist() == sums
 
 
@@ -81,3 +112,20 @@ def test_hashes_made_in_passing_are_those_of_all_contents(passes: list[int]) -> 
         passed(count)
     assert hasher.all().tolist() == content_hashes(column).tolist()
     assert hasher.all().tolist() == [list(one) for one in hashes_of(*contents)]
+
+
+def test_sums_are_exact_at_their_largest() -> None:
+    """All words as large as they can be, with the sign of their factors: 53 bits hold the sum, in any order."""
+    for half, which in np.ndindex(2, 2):
+        for sign in (1, -1):
+            words = [
+                -(1 << 31) if sign * part(place, half, which) < 0 else (1 << 31) - 1 for place in range(SHORT // 4)
+            ]
+            content = b"".join(word.to_bytes(4, "little", signed=True) for word in words)
+            factors = [
+                2 * part(place, half, 0) + 1 + 2 * part(place, half, 1) * 0x9E3779B97F4A7C15
+                for place in range(SHORT // 4)
+            ]
+            total = sum(word * factor for word, factor in zip(words, factors, strict=True))
+            total += SHORT * (xxhash.xxh3_64_intdigest(bytes([half])) | 1)
+            assert hashes_of(content)[0][half] == total % (1 << 64)
