@@ -115,7 +115,9 @@ class Hdf5Rows(RowLayout):
         if samples.contents is not None or not len(samples.sample_rows):
             return
         held = column.lengths >= SMALLEST_CONTENT_BYTES
-        if held.any():
+        if held.all():
+            samples.contents, samples.content_rows = column, rows
+        elif held.any():
             samples.contents, samples.content_rows = column.take(held), rows[held]
 
 

@@ -30,6 +30,8 @@ def bounds_of(block: ArrayBlock, limit: float) -> NDArray[np.float64]:
     known = block.magnitudes
     if known.bounds is None:
         known.bounds, known.narrow = largest_bound(block.values), np.ones(len(block.rows), np.bool_)
+    if known.bounds.max(initial=0.0) <= limit:
+        return known.bounds
     if known.narrow is None:
         known.narrow = np.zeros(len(block.rows), np.bool_)
     doubtful = np.flatnonzero(~(known.bounds <= limit) & ~known.narrow)

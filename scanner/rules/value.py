@@ -61,8 +61,11 @@ class ValueRule(Rule):
         found: list[Suspect] = []
         for block in samples.arrays:
             if block.values.dtype.kind in "fc" and len(block.rows):
-                bounds = bounds_of(block, min(limit, LARGEST))
-                clean = np.isfinite(bounds) & (bounds <= limit)
+                limit = min(limit, LARGEST)
+                bounds = bounds_of(block, limit)
+                if bounds.max() <= limit:
+                    continue
+                clean = bounds <= limit
                 found += [
                     Suspect(int(block.rows[place]), block, block.values[place].reshape(-1))
                     for place in np.flatnonzero(~clean).tolist()

@@ -33,6 +33,12 @@ class PositionLog:
         if self.room > 0:
             self.positions.extend(positions[: self.room].tolist())
 
+    def add_rows(self, positions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Log the positions of some rows; those that there is no room for need not be picked out."""
+        self.count += len(rows)
+        if self.room > 0:
+            self.positions.extend(positions[rows[: self.room]].tolist())
+
     def merge(self, later: PositionLog, offset: int) -> None:
         """Take in the log of what follows in store order; its positions move by ``offset``."""
         self.count += later.count

@@ -49,12 +49,12 @@ class ShapeTable:
     uncounted: int = 0
     located: bool = True
 
-    def add(self, shape: Shape, positions: NDArray[np.int64]) -> None:
-        """Samples of a shape."""
+    def add(self, shape: Shape, positions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Samples of a shape, in some rows of a batch."""
         if shape not in self.shapes and len(self.shapes) >= MAX_SHAPES:
-            self.uncounted += len(positions)
+            self.uncounted += len(rows)
             return
-        _log(self.shapes, shape, self.cap).add(positions)
+        _log(self.shapes, shape, self.cap).add_rows(positions, rows)
         self._drop_positions()
 
     def merge(self, later: ShapeTable, offset: int) -> None:
@@ -142,11 +142,11 @@ class ShapeSummary:
             channels[shape[0]].append(rows)
         positions = samples.batch.positions
         for (name, shape), parts in shapes.items():
-            self.tables[name].add(shape, positions[_ascending(parts)])
+            self.tables[name].add(shape, positions, _ascending(parts))
         for (name, dtype), parts in dtypes.items():
-            _log(self.tables[name].dtypes, dtype, self.cap).add(positions[_ascending(parts)])
+            _log(self.tables[name].dtypes, dtype, self.cap).add_rows(positions, _ascending(parts))
         for count, parts in channels.items():
-            _log(self.channels, count, self.cap).add(positions[_ascending(parts)])
+            _log(self.channels, count, self.cap).add_rows(positions, _ascending(parts))
 
     def _images(self, samples: SampleBatch) -> Iterable[tuple[str, Shape, NDArray[np.int64]]]:
         """Rows of the encoded images of each name and shape."""
