@@ -21,6 +21,11 @@ class Marks:
         if finding.location.index is not None:
             self._of(finding.rule, finding.severity).append(finding.location.index)
 
+    def add_all(self, rule: str, severity: Severity, positions: NDArray[np.int64]) -> None:
+        """Mark the records of several findings."""
+        if len(positions):
+            self._of(rule, severity).frombytes(positions.astype(np.int64).tobytes())
+
     def merge(self, later: Marks, offset: int) -> None:
         """Take in the marks of what follows in store order; their positions move by ``offset``."""
         for (rule, severity), positions in later.positions.items():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ..backends.base import Table
 from .finding import Finding, Further, Severity
+from .finding_batch import FindingBatch
 from .marks import Marks
 from .options import Options
 from .prints import Prints
@@ -25,15 +26,27 @@ class FindingLog:
         self.omitted: dict[str, dict[Severity, int]] = {}
         self.marks: Marks | None = Marks() if marked else None
 
-    def add(self, finding: Finding | Further) -> None:
-        """Keep a finding, or count it."""
+    def add(self, finding: Finding | Further | FindingBatch) -> None:
+        """Keep a finding, or count it; of several those that will be told are made, and no others."""
+        if isinstance(finding, FindingBatch):
+            self._add_batch(finding)
+            return
         if isinstance(finding, Further):
-            if finding.count:
-                self._omit(finding.rule, finding.severity, finding.count)
+            self._omit(finding.rule, finding.severity, finding.count)
             return
         if self.marks is not None:
             self.marks.add(finding)
         self._keep(finding)
+
+    def _add_batch(self, batch: FindingBatch) -> None:
+        if self.marks is not None:
+            for severity, positions in batch.by_severity():
+                self.marks.add_all(batch.rule, severity, positions)
+        room = min(max(self.cap - len(self.kept.get(batch.rule, ())), 0), len(batch))
+        for number in range(room):
+            self.kept[batch.rule].append(batch.make(number))
+        for severity, count in batch.behind(room):
+            self._omit(batch.rule, severity, count)
 
     def _keep(self, finding: Finding) -> None:
         kept = self.kept[finding.rule]
@@ -43,6 +56,8 @@ class FindingLog:
             self._omit(finding.rule, finding.severity, 1)
 
     def _omit(self, rule: str, severity: Severity, count: int) -> None:
+        if count == 0:
+            return
         counts = self.omitted.setdefault(rule, {})
         counts[severity] = counts.get(severity, 0) + count
 

@@ -6,7 +6,7 @@ has an image, an array, a label: a reserved key (``num-samples``) has none of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -312,6 +312,8 @@ class SampleBatch:
     probe: ProbeOutcome | None = None
     leading: tuple[Rows, Rows] | None = None
     hasher: ContentHasher | None = None
+    _by_rule: dict[str, list[Fault]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _sorted: int = field(default=0, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -337,6 +339,11 @@ class SampleBatch:
         """Where a row is; the index is its position in the partition."""
         return Location(self.key(row), int(self.batch.positions[row]), dataset, element, offset)
 
-    def faults_of(self, rule: str) -> Iterator[Fault]:
+    def faults_of(self, rule: str) -> Sequence[Fault]:
         """The faults that a rule reports."""
-        return (fault for fault in self.faults if fault.rule == rule)
+        if self._sorted != len(self.faults):  # every rule asks, and there may be a fault in each record
+            self._by_rule.clear()
+            for fault in self.faults:
+                self._by_rule.setdefault(fault.rule, []).append(fault)
+            self._sorted = len(self.faults)
+        return self._by_rule.get(rule, ())

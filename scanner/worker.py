@@ -139,7 +139,7 @@ class Checker:
         """Let every rule look at some samples."""
         for rule in list(self.rules):
             try:
-                for finding in rule.check(samples):
+                for finding in rule.sift(samples):
                     self.partial.findings.add(finding)
             except MemoryError:
                 raise

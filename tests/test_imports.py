@@ -16,6 +16,7 @@ LAYERS = [
         "printable",
         "complain",
         "finding",
+        "finding_batch",
         "address",
         "keylist",
         "exhibit",

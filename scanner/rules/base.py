@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..finding import Finding, Further, Location, Severity
+from ..finding_batch import FindingBatch, one_by_one
 from ..layouts.base import Traits
 from ..options import Options
-from ..sample import SampleBatch
+from ..sample import Fault, Rows, SampleBatch
 from ..summary import Summary
 
 
@@ -71,14 +75,39 @@ class Rule(ABC):
 
     def check(self, samples: SampleBatch) -> Iterator[Finding]:
         """Findings of one batch, in row order. By default: the decoder's faults that carry this rule's name."""
-        for fault in samples.faults_of(self.name):
-            location = (
-                Location(dataset=fault.dataset, element=fault.element, offset=fault.offset)
-                if fault.row is None
-                else samples.location(fault.row, dataset=fault.dataset, element=fault.element, offset=fault.offset)
+        return one_by_one(self._faults(samples))
+
+    def sift(self, samples: SampleBatch) -> Iterator[Finding | FindingBatch]:
+        """What `check` finds; a rule that may find fault with every record gives batches, so that few need be made."""
+        yield from self._faults(samples) if type(self).check is Rule.check else self.check(samples)
+
+    def _faults(self, samples: SampleBatch) -> Iterator[Finding | FindingBatch]:
+        """The decoder's faults that carry this rule's name."""
+        faults = samples.faults_of(self.name)
+        rows = [fault.row for fault in faults if fault.row is not None]
+        if len(rows) < len(faults):  # of the set as a whole
+            yield from (self._fault(samples, fault) for fault in faults)
+        elif rows:
+            yield self.batch(
+                samples,
+                np.array(rows, np.int64),
+                lambda number: self._fault(samples, faults[number]),
+                (None, self._warning),
+                np.array([not fault.severe for fault in faults], np.int8),
             )
-            severity = None if fault.severe else min(self.severity, Severity.WARNING)
-            yield self.finding(fault.message, location, severity, fault.data)
+
+    @property
+    def _warning(self) -> Severity:
+        """The severity of what is less than the rule is made for."""
+        return min(self.severity, Severity.WARNING)
+
+    def _fault(self, samples: SampleBatch, fault: Fault) -> Finding:
+        location = (
+            Location(dataset=fault.dataset, element=fault.element, offset=fault.offset)
+            if fault.row is None
+            else samples.location(fault.row, dataset=fault.dataset, element=fault.element, offset=fault.offset)
+        )
+        return self.finding(fault.message, location, None if fault.severe else self._warning, fault.data)
 
     def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """Findings of the set as a whole, from what all partitions gave together.
@@ -99,9 +128,22 @@ class Rule(ABC):
         """A finding of this rule; the user's ``--severity`` wins over both severities."""
         return Finding(self.name, self._chosen(severity), message, location or Location(), data or {})
 
-    def further(self, count: int) -> Further:
+    def further(self, count: int, severity: Severity | None = None) -> Further:
         """So many more findings that are only counted."""
-        return Further(self.name, self._chosen(None), count)
+        return Further(self.name, self._chosen(severity), count)
+
+    def batch(
+        self,
+        samples: SampleBatch,
+        rows: Rows,
+        make: Callable[[int], Finding],
+        severities: tuple[Severity | None, ...] = (None,),
+        graded: NDArray[np.integer] | None = None,
+    ) -> FindingBatch:
+        """Findings in some rows, which ``make`` makes by their number; ``graded`` says which severity each has."""
+        chosen = tuple(map(self._chosen, severities))
+        grades = np.zeros(len(rows), np.int8) if graded is None else graded
+        return FindingBatch(self.name, samples.batch.positions[rows], chosen, grades, make)
 
     def _chosen(self, severity: Severity | None) -> Severity:
         return self.options.severities.get(self.name, severity or self.severity)

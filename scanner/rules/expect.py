@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..expectations import Expectations, expected_shape
-from ..finding import Finding, Location, Severity
+from ..finding import Finding, Further, Location, Severity
+from ..finding_batch import FindingBatch, one_by_one
 from ..options import Options
 from ..sample import ArrayBlock, SampleBatch
 from ..summary import Summary
@@ -135,7 +137,7 @@ class ExpectShape(ExpectRule):
     severity = Severity.ERROR
     fields = ("shape",)
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         expected = self.expected.shape
         if expected is None or not summary.shapes.tables:
@@ -184,7 +186,7 @@ class ExpectDtype(ExpectRule):
     severity = Severity.ERROR
     fields = ("dtype",)
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         if not summary.shapes.tables:
             return
@@ -228,6 +230,10 @@ class ExpectValueRange(ExpectRule):
 
     def check(self, samples: SampleBatch) -> Iterator[Finding]:
         """See `Rule.check`."""
+        return one_by_one(self.sift(samples))
+
+    def sift(self, samples: SampleBatch) -> Iterator[FindingBatch]:
+        """See `Rule.sift`."""
         if self.expected.value_range is None or not samples.arrays:
             return
         name = PAYLOAD if any(block.name == PAYLOAD for block in samples.arrays) else samples.arrays[0].name
@@ -235,23 +241,29 @@ class ExpectValueRange(ExpectRule):
             if block.name == name and block.values.size and block.values.dtype.kind in "biuf":
                 yield from self._outside(samples, block, *self.expected.value_range)
 
-    def _outside(self, samples: SampleBatch, block: ArrayBlock, low: float, high: float) -> Iterator[Finding]:
+    def _outside(self, samples: SampleBatch, block: ArrayBlock, low: float, high: float) -> Iterator[FindingBatch]:
         flat = block.values.reshape(len(block.values), -1)
         with np.errstate(invalid="ignore"):  # a NaN hides the extremes of its record
             suspects = np.flatnonzero(~((flat.min(axis=1) >= low) & (flat.max(axis=1) <= high)))
-        for place in suspects.tolist():
+        if not len(suspects):
+            return
+        some = flat if len(suspects) == len(flat) else flat[suspects]
+        places = suspects[_is_outside(some, low, high).any(axis=1)]
+
+        def make(number: int) -> Finding:
+            place = int(places[number])
             values = flat[place]
-            mask = np.isfinite(values) & ((values < low) | (values > high))
-            if not mask.any():
-                continue
+            mask = _is_outside(values, low, high)
             first, count = int(np.argmax(mask)), int(np.count_nonzero(mask))
             element = tuple(int(at) for at in np.unravel_index(first, block.shape)) if block.shape else None
             others = f", the first of {count:,} of {values.size:,} values" if count > 1 else ""
-            yield self.finding(
+            return self.finding(
                 f"{values[first]:.6g} is outside of the expected range of {low:g} to {high:g}{others}",
                 samples.location(int(block.rows[place]), dataset=self.context.dataset(block.name), element=element),
                 data={"count": count},
             )
+
+        yield self.batch(samples, block.rows[places], make)
 
     def finish(self, summary: Summary) -> Iterator[Finding]:
         """See `Rule.finish`."""
@@ -268,6 +280,11 @@ class ExpectValueRange(ExpectRule):
                     f"pixels of encoded images go from {least:g} to {most:g}, expected are {low:g} to {high:g}",
                     Location(dataset=self.context.dataset(name.name)),
                 )
+
+
+def _is_outside(values: NDArray[Any], low: float, high: float) -> NDArray[np.bool_]:
+    outside: NDArray[np.bool_] = np.isfinite(values) & ((values < low) | (values > high))
+    return outside
 
 
 def fits(shape: Shape, expected: tuple[int | None, ...]) -> bool:

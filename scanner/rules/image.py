@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..finding import Finding, Location, Severity
+from ..finding import Finding, Further, Location, Severity
+from ..finding_batch import FindingBatch, one_by_one
 from ..sample import ArrayBlock, SampleBatch
 from ..summary import Summary
 from ..summary.positions import PositionLog
 from .base import Rule
+from .spots import Spots
 
 MAJORITY = 0.95
 """Share of the set that makes one number of channels the rule and every other an exception."""
@@ -128,20 +131,23 @@ class ImageConstant(Rule):
 
     def check(self, samples: SampleBatch) -> Iterator[Finding]:
         """Single-colour images, encoded ones and arrays, in row order."""
-        found = list(super().check(samples))
-        for block in samples.arrays:
-            found += self._arrays(samples, block)
+        found = [*super().check(samples), *one_by_one(self._arrays(samples))]
         yield from sorted(found, key=lambda finding: -1 if finding.location.index is None else finding.location.index)
 
-    def _arrays(self, samples: SampleBatch, block: ArrayBlock) -> Iterator[Finding]:
-        if block.values.dtype not in (np.uint8, np.uint16) or not _is_picture(block) or _MASK.search(block.name):
-            return
-        dataset = None if block.name == "data" else block.name
-        for number in np.flatnonzero(_constant(block)).tolist():
-            colour = _first_pixel(block, number)
-            text = "all zero" if not any(colour) else "a single colour: " + ", ".join(map(str, colour))
-            location = samples.location(int(block.rows[number]), dataset=dataset)
-            yield self.finding(f"the image is {text}", location, data={"colour": colour})
+    def sift(self, samples: SampleBatch) -> Iterator[Finding | FindingBatch]:
+        """See `Rule.sift`."""
+        return self.check(samples) if samples.faults_of(self.name) else self._arrays(samples)
+
+    def _arrays(self, samples: SampleBatch) -> Iterator[FindingBatch]:
+        spots = Spots([(block, np.flatnonzero(_constant(block))) for block in samples.arrays if _is_judged(block)])
+        if len(spots.rows):
+            yield self.batch(samples, spots.rows, lambda number: self._said(samples, *spots[number]))
+
+    def _said(self, samples: SampleBatch, block: ArrayBlock, place: int) -> Finding:
+        colour = _first_pixel(block, place)
+        text = "all zero" if not any(colour) else "a single colour: " + ", ".join(map(str, colour))
+        location = samples.location(int(block.rows[place]), dataset=None if block.name == "data" else block.name)
+        return self.finding(f"the image is {text}", location, data={"colour": colour})
 
 
 class ImageOrientation(Rule):
@@ -202,13 +208,13 @@ class ImageChannels(Rule):
     name = "image-channels"
     severity = Severity.WARNING
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """The exceptions where there is a majority, else the mixture as a whole."""
         for dataset, logs in _channel_logs(summary):
             if len(logs) > 1:
                 yield from self._mixed(dataset, logs)
 
-    def _mixed(self, dataset: str | None, logs: Mapping[int, PositionLog]) -> Iterator[Finding]:
+    def _mixed(self, dataset: str | None, logs: Mapping[int, PositionLog]) -> Iterator[Finding | Further]:
         total = sum(log.count for log in logs.values())
         usual = max(sorted(logs), key=lambda channels: logs[channels].count)
         severity = Severity.ERROR if self.context.traits.caffe else Severity.WARNING
@@ -225,8 +231,7 @@ class ImageChannels(Rule):
             for position in log.positions:
                 yield self.finding(message, Location(index=position, dataset=dataset), severity, data)
             # The positions beyond the first findings are not kept; they count all the same.
-            for _ in range(log.count - len(log.positions)):
-                yield self.finding(message, Location(dataset=dataset), severity, data)
+            yield self.further(log.count - len(log.positions), severity)
 
 
 class ImageTooSmall(Rule):
@@ -252,24 +257,29 @@ class ImageTooSmall(Rule):
         return "no crop size given" if self.options.crop is None else None
 
     def check(self, samples: SampleBatch) -> Iterator[Finding]:
+        """See `Rule.check`."""
+        return one_by_one(self.sift(samples))
+
+    def sift(self, samples: SampleBatch) -> Iterator[FindingBatch]:
         """Encoded images and arrays that are smaller than the crop, in row order."""
         crop = self.options.crop
         if crop is None:
             return
-        found: list[tuple[int, Finding]] = []
+        found: list[tuple[int, int, int, str | None]] = []
         for image in samples.images:
             width, height = image.facts.width, image.facts.height
             if width is not None and height is not None and min(width, height) < crop:
-                found.append((image.row, self._small(samples, image.row, width, height, image.dataset)))
+                found.append((image.row, width, height, image.dataset))
         for block in samples.arrays:
             if not {"H", "W"} <= set(block.axes):
                 continue
             height, width = (block.shape[block.axes.index(axis)] for axis in "HW")
             if min(width, height) < crop:
                 dataset = None if block.name == "data" else block.name
-                found += [(row, self._small(samples, row, width, height, dataset)) for row in block.rows.tolist()]
-        for _, finding in sorted(found, key=lambda entry: entry[0]):
-            yield finding
+                found += [(row, width, height, dataset) for row in block.rows.tolist()]
+        found.sort(key=itemgetter(0))
+        rows = np.array([row for row, *_ in found], np.int64)
+        yield self.batch(samples, rows, lambda number: self._small(samples, *found[number]))
 
     def _small(self, samples: SampleBatch, row: int, width: int, height: int, dataset: str | None) -> Finding:
         message = f"{width}x{height} is smaller than the crop of {self.options.crop}"
@@ -334,6 +344,11 @@ def _channels_text(channels: int) -> str:
     name = _CHANNEL_NAMES.get(channels)
     count = "1 channel" if channels == 1 else f"{channels} channels"
     return f"{count} ({name})" if name else count
+
+
+def _is_judged(block: ArrayBlock) -> bool:
+    """Whether a single colour would be a fault: in a mask it is a valid answer."""
+    return block.values.dtype in (np.uint8, np.uint16) and _is_picture(block) and not _MASK.search(block.name)
 
 
 def _is_picture(block: ArrayBlock) -> bool:

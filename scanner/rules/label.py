@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import repeat
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...backends.base import RowBatch
-from ..finding import Finding, Location, Severity
+from ..finding import Finding, Further, Location, Severity
+from ..finding_batch import FindingBatch, one_by_one
 from ..sample import LabelBlock, SampleBatch
 from ..summary import Summary
 from ..summary.label_columns import FLOAT32_EXACT, LabelColumn, RowColumn, ScalarColumn
@@ -27,15 +28,12 @@ class LoggedRule(Rule):
 
     def logged(
         self, log: ValueLog, dataset: str | None, say: Callable[[float], str], key: str = "label"
-    ) -> Iterator[Finding]:
-        """A finding for each entry; those beyond the log's cap repeat the last, so that they are counted."""
-        finding: Finding | None = None
+    ) -> Iterator[Finding | Further]:
+        """A finding for each entry; those beyond the log's cap are counted."""
         for position, value, element in zip(log.positions, log.values, log.elements, strict=True):
             location = Location(index=position, dataset=dataset, element=element)
-            finding = self.finding(say(value), location, data={key: value})
-            yield finding
-        if finding is not None:
-            yield from repeat(finding, log.count - len(log.positions))
+            yield self.finding(say(value), location, data={key: value})
+        yield self.further(log.count - len(log.positions))
 
 
 class LabelMissing(Rule):
@@ -57,7 +55,7 @@ class LabelMissing(Rule):
     name = "label-missing"
     severity = Severity.ERROR
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         labels = summary.labels
         for name, log in labels.missing.items():
@@ -72,14 +70,11 @@ class LabelMissing(Rule):
         if self.context.traits.labelled and summary.samples and not seen:
             yield self.finding("the set has no labels", severity=Severity.WARNING, data={"samples": summary.samples})
 
-    def _each(self, log: PositionLog, dataset: str | None) -> Iterator[Finding]:
+    def _each(self, log: PositionLog, dataset: str | None) -> Iterator[Finding | Further]:
         message = f"no label, although other samples have one{self._read_as()}"
-        finding: Finding | None = None
         for position in log.positions:
-            finding = self.finding(message, Location(index=position, dataset=dataset))
-            yield finding
-        if finding is not None:
-            yield from repeat(finding, log.count - len(log.positions))
+            yield self.finding(message, Location(index=position, dataset=dataset))
+        yield self.further(log.count - len(log.positions))
 
     def _read_as(self) -> str:
         return "; Caffe reads an absent label as class 0" if self.context.traits.caffe else ""
@@ -106,28 +101,31 @@ class LabelNan(Rule):
 
     def check(self, samples: SampleBatch) -> Iterator[Finding]:
         """See `Rule.check`."""
-        yield from super().check(samples)
+        return one_by_one(self.sift(samples))
+
+    def sift(self, samples: SampleBatch) -> Iterator[Finding | FindingBatch]:
+        """See `Rule.sift`."""
+        yield from self._faults(samples)
         for block in samples.labels:
             if block.values.dtype.kind == "f" and len(block.rows):
-                finite = np.isfinite(block.values)
-                if not finite.all():
-                    yield from self._report(samples, block, finite)
+                bad = ~np.isfinite(block.values.reshape(len(block.rows), -1)).all(axis=1)
+                if bad.any():
+                    places = np.flatnonzero(bad)
+                    yield self.batch(samples, block.rows[places], partial(self._said, samples, block, places))
 
-    def _report(self, samples: SampleBatch, block: LabelBlock, finite: NDArray[np.bool_]) -> Iterator[Finding]:
-        shape = block.values.shape[1:]
-        values, bad = block.values.reshape(len(block.rows), -1), ~finite.reshape(len(block.rows), -1)
-        width = values.shape[1]
+    def _said(self, samples: SampleBatch, block: LabelBlock, places: NDArray[np.intp], number: int) -> Finding:
+        place = places[number]
+        values = block.values[place].reshape(-1)
+        bad = ~np.isfinite(values)
+        first, count = int(bad.argmax()), int(np.count_nonzero(bad))
+        what = "NaN" if np.isnan(values[first]) else "infinite"
+        message, element = f"label is {what}", None
+        if values.size > 1:
+            message = f"{count} of the label's {values.size} values {_are(count)} not finite; the first is {what}"
+            element = tuple(int(axis) for axis in np.unravel_index(first, block.values.shape[1:]))
         dataset = block.name if isinstance(samples.batch, RowBatch) else None
-        for row in np.flatnonzero(bad.any(axis=1)).tolist():
-            column = int(bad[row].argmax())
-            what = "NaN" if np.isnan(values[row, column]) else "infinite"
-            element = tuple(int(axis) for axis in np.unravel_index(column, shape)) if width > 1 else None
-            count = int(np.count_nonzero(bad[row]))
-            message = f"label is {what}"
-            if width > 1:
-                message = f"{count} of the label's {width} values {_are(count)} not finite; the first is {what}"
-            location = samples.location(int(block.rows[row]), dataset=dataset, element=element)
-            yield self.finding(message, location, data={"count": count})
+        location = samples.location(int(block.rows[place]), dataset=dataset, element=element)
+        return self.finding(message, location, data={"count": count})
 
 
 def _are(count: int) -> str:
@@ -152,7 +150,7 @@ class LabelNonInteger(LoggedRule):
     name = "label-non-integer"
     severity = Severity.ERROR
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         for column in summary.labels.columns:
             if isinstance(column, ScalarColumn) and column.kind == "classes":
@@ -185,7 +183,7 @@ class LabelNegative(LoggedRule):
     name = "label-negative"
     severity = Severity.ERROR
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         for column in summary.labels.columns:
             if column.kind == "unlabelled":
@@ -256,7 +254,7 @@ class LabelOutOfRange(LoggedRule):
                     where = samples.location(int(boxes.rows[box]), element=(int(boxes.instances[box]),))
                     yield self.finding(f"box label {label} is not below {classes}", where, data={"label": label})
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         for column in summary.labels.columns:
             if isinstance(column, ScalarColumn) and column.kind == "classes":
@@ -297,7 +295,7 @@ class LabelOneHot(LoggedRule):
     name = "label-one-hot"
     severity = Severity.ERROR
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         for column in summary.labels.columns:
             if isinstance(column, RowColumn) and column.kind == "one-hot":

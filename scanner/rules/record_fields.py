@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import repeat
 
-from ..finding import Finding, Location, Severity
+from ..finding import Finding, Further, Location, Severity
 from ..summary import Summary
 from .base import Rule
 
@@ -31,7 +30,7 @@ class RecordMissingField(Rule):
     name = "record-missing-field"
     severity = Severity.WARNING
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         lacking = summary.fields.lacking()
         if sum(log.count for log in summary.fields.kinds.values()) < FEW:
@@ -39,8 +38,8 @@ class RecordMissingField(Rule):
         found = sorted((position, names) for names, log in lacking.items() for position in log.positions)
         for position, names in found:
             yield self.finding(self._said(names), Location(index=position), data={"fields": list(names)})
-        for names, log in lacking.items():
-            yield from repeat(self.finding(self._said(names)), log.count - len(log.positions))
+        for log in lacking.values():
+            yield self.further(log.count - len(log.positions))
 
     @staticmethod
     def _said(names: tuple[str, ...]) -> str:

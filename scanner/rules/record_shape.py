@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import repeat
 from math import prod
 from operator import itemgetter
 from typing import TypeVar
 
-from ..finding import Finding, Location, Severity
+from ..finding import Finding, Further, Location, Severity
 from ..summary import Summary
 from ..summary.positions import PositionLog
 from ..summary.shapes import Shape, ShapeTable, shape_text
@@ -39,7 +38,7 @@ class RecordShapeMismatch(Rule):
     name = "record-shape-mismatch"
     severity = Severity.ERROR
 
-    def finish(self, summary: Summary) -> Iterator[Finding]:
+    def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
         for name, table in summary.shapes.tables.items():
             if _of_files(table, self.context.store):
@@ -159,10 +158,11 @@ def _without(log: PositionLog, positions: set[int]) -> PositionLog:
 
 def each(
     odd: Mapping[Odd, PositionLog], finding: Callable[[Odd, Location], Finding], dataset: str | None
-) -> Iterator[Finding]:
-    """A finding for each position, ascending; those beyond the logs' caps are repeated, so that they are counted."""
+) -> Iterator[Finding | Further]:
+    """A finding for each position, ascending; those beyond the logs' caps are counted."""
     found = sorted(((position, each) for each, log in odd.items() for position in log.positions), key=itemgetter(0))
     for position, each in found:
         yield finding(each, Location(index=position, dataset=dataset))
     for each, log in odd.items():
-        yield from repeat(finding(each, Location(dataset=dataset)), log.count - len(log.positions))
+        one = finding(each, Location(dataset=dataset))
+        yield Further(one.rule, one.severity, log.count - len(log.positions))

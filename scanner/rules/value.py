@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..finding import Finding, Location, Severity
+from ..finding_batch import FindingBatch, one_by_one
 from ..sample import ArrayBlock, SampleBatch
 from ..summary import Summary
 from ..summary.values import ArrayName, ArrayStats
 from .base import Rule
 from .magnitude import bounds_of
+from .spots import Spots
 
 SQUARE_OVERFLOWS = 1.8446743e19
 """Square root of the largest float32: beyond it a squared difference is infinite."""
@@ -28,6 +30,12 @@ FEW_SAMPLES = 10
 
 PICTURE = 64
 """Vectors from this length on can be flattened pictures."""
+
+JUDGED = 1 << 18
+"""Values that are looked at together: they stay in the cache."""
+
+_NOTHING = np.zeros(0, np.int8)
+_NOWHERE = (np.zeros(0, np.intp), _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +64,57 @@ class Suspect:
 class ValueRule(Rule):
     """A rule about single values: the batch is sifted by one dot product a record, then a few records looked at."""
 
-    def suspects(self, samples: SampleBatch, limit: float) -> Iterator[Suspect]:
-        """Arrays of floats with values that are not finite or above the limit, or that may be, by row."""
-        found: list[Suspect] = []
-        for block in samples.arrays:
-            if block.values.dtype.kind in "fc" and len(block.rows):
-                limit = min(limit, LARGEST)
-                bounds = bounds_of(block, limit)
-                if bounds.max() <= limit:
-                    continue
-                clean = bounds <= limit
-                found += [
-                    Suspect(int(block.rows[place]), block, block.values[place].reshape(-1))
-                    for place in np.flatnonzero(~clean).tolist()
-                ]
-        yield from sorted(found, key=lambda suspect: suspect.row)
+    severities: ClassVar[tuple[Severity | None, ...]] = (None,)
+
+    @property
+    def limit(self) -> float:
+        """Arrays with no magnitude above it need not be judged."""
+        return np.inf
+
+    def judge(self, values: NDArray[Any]) -> NDArray[np.bool_ | np.integer]:
+        """For each of some records, one a row: 0 where nothing is found, else which of `severities` it has, from 1."""
+        raise NotImplementedError
+
+    def say(self, samples: SampleBatch, suspect: Suspect) -> Finding:
+        """The finding about an array that was judged."""
+        raise NotImplementedError
+
+    def check(self, samples: SampleBatch) -> Iterator[Finding]:
+        """See `Rule.check`."""
+        return one_by_one(self.sift(samples))
+
+    def sift(self, samples: SampleBatch) -> Iterator[Finding | FindingBatch]:
+        """See `Rule.sift`."""
+        yield from self._faults(samples)
+        blocks = [block for block in samples.arrays if block.values.dtype.kind in "fc" and len(block.rows)]
+        judged = [self._judged(block) for block in blocks]
+        if not any(len(grades) for _, grades in judged):
+            return
+        spots = Spots([(block, places) for block, (places, _) in zip(blocks, judged, strict=True)])
+        graded = spots.in_order([grades - 1 for _, grades in judged])
+
+        def make(number: int) -> Finding:
+            block, place = spots[number]
+            return self.say(samples, Suspect(int(block.rows[place]), block, block.values[place].reshape(-1)))
+
+        yield self.batch(samples, spots.rows, make, self.severities, graded)
+
+    def _judged(self, block: ArrayBlock) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
+        """Places in a block of floats where something is found, and what `judge` says of them."""
+        limit = min(self.limit, LARGEST)
+        bounds = bounds_of(block, limit)
+        if bounds.max() <= limit:
+            return _NOWHERE
+        places = np.flatnonzero(~(bounds <= limit))
+        step = max(JUDGED // max(block.values[0].size, 1), 1)
+        found = [_NOTHING]
+        for start in range(0, len(places), step):
+            some = places[start : start + step]
+            whole = some[-1] - some[0] == len(some) - 1
+            values = block.values[some[0] : some[-1] + 1] if whole else block.values[some]
+            found.append(self.judge(values.reshape(len(some), -1)).astype(np.int8))
+        grades = np.concatenate(found)
+        return places[grades > 0], grades[grades > 0]
 
     def where(self, samples: SampleBatch, suspect: Suspect, flat: int) -> Location:
         """Location of a value."""
@@ -107,13 +151,14 @@ class ValueNan(ValueRule):
     name = "value-nan"
     severity = Severity.ERROR
 
-    def check(self, samples: SampleBatch) -> Iterator[Finding]:
-        """See `Rule.check`."""
-        yield from super().check(samples)
-        for suspect in self.suspects(samples, np.inf):
-            mask = np.isnan(suspect.values)
-            if mask.any():
-                yield self.counted(samples, suspect, "NaN", mask)
+    def judge(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """See `ValueRule.judge`."""
+        found: NDArray[np.bool_] = np.isnan(values).any(axis=1)
+        return found
+
+    def say(self, samples: SampleBatch, suspect: Suspect) -> Finding:
+        """See `ValueRule.say`."""
+        return self.counted(samples, suspect, "NaN", np.isnan(suspect.values))
 
 
 class ValueInf(ValueRule):
@@ -133,14 +178,16 @@ class ValueInf(ValueRule):
     name = "value-inf"
     severity = Severity.ERROR
 
-    def check(self, samples: SampleBatch) -> Iterator[Finding]:
-        """See `Rule.check`."""
-        yield from super().check(samples)
-        for suspect in self.suspects(samples, np.inf):
-            mask = np.isinf(suspect.values)
-            if mask.any():
-                what = "-Inf" if suspect.values[np.argmax(mask)].real == -np.inf else "Inf"
-                yield self.counted(samples, suspect, what, mask)
+    def judge(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """See `ValueRule.judge`."""
+        found: NDArray[np.bool_] = np.isinf(values).any(axis=1)
+        return found
+
+    def say(self, samples: SampleBatch, suspect: Suspect) -> Finding:
+        """See `ValueRule.say`."""
+        mask = np.isinf(suspect.values)
+        what = "-Inf" if suspect.values[np.argmax(mask)].real == -np.inf else "Inf"
+        return self.counted(samples, suspect, what, mask)
 
 
 class ValueExtreme(ValueRule):
@@ -162,21 +209,31 @@ class ValueExtreme(ValueRule):
     name = "value-extreme"
     severity = Severity.WARNING
 
-    def check(self, samples: SampleBatch) -> Iterator[Finding]:
-        """See `Rule.check`."""
-        yield from super().check(samples)
-        for suspect in self.suspects(samples, self.options.extreme):
-            with np.errstate(all="ignore"):  # a signalling NaN complains of being converted
-                magnitudes = np.abs(suspect.values.astype(np.complex128 if suspect.is_complex else np.float64))
-            mask = np.isfinite(magnitudes) & (magnitudes > self.options.extreme)
-            if mask.any():
-                yield self._extreme(samples, suspect, np.where(mask, magnitudes, 0.0), mask)
+    severities = (Severity.WARNING, Severity.ERROR)
 
-    def _extreme(
-        self, samples: SampleBatch, suspect: Suspect, magnitudes: NDArray[np.float64], mask: NDArray[np.bool_]
-    ) -> Finding:
-        place, flat, count = int(np.argmax(magnitudes)), int(np.argmax(mask)), int(np.count_nonzero(mask))
-        largest = float(magnitudes[place])
+    @property
+    def limit(self) -> float:
+        """See `ValueRule.limit`."""
+        return self.options.extreme
+
+    def judge(self, values: NDArray[Any]) -> NDArray[np.integer]:
+        """See `ValueRule.judge`."""
+        largest = self._extremes(values).max(axis=1, initial=0.0)
+        grades: NDArray[np.integer] = (largest > 0) + (largest >= SQUARE_OVERFLOWS).astype(np.int8)
+        return grades
+
+    def _extremes(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Magnitudes beyond the limit, 0 in place of others."""
+        with np.errstate(all="ignore"):  # a signalling NaN complains of being converted
+            magnitudes = np.abs(values.astype(np.complex128 if values.dtype.kind == "c" else np.float64))
+            beyond = np.isfinite(magnitudes) & (magnitudes > self.options.extreme)
+        return np.where(beyond, magnitudes, 0.0)
+
+    def say(self, samples: SampleBatch, suspect: Suspect) -> Finding:
+        """See `ValueRule.say`."""
+        magnitudes = self._extremes(suspect.values)
+        place, flat = int(np.argmax(magnitudes)), int(np.argmax(magnitudes > 0))
+        count, largest = int(np.count_nonzero(magnitudes)), float(magnitudes[place])
         shown = f"{largest if suspect.is_complex else float(suspect.values[place]):.6g}"
         beyond = f"beyond {self.options.extreme:g} in magnitude"
         if count == 1:

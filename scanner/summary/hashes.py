@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import xxhash
@@ -90,6 +90,7 @@ class ContentHasher:
 
 def _long_hashes(contents: BytesColumn) -> Hashes:
     digest = xxhash.xxh3_128_digest
+    digests: Iterable[bytes]
     if contents.is_regular:
         digests = map(digest, contents.stacked())  # rows of an array come faster than slices do
     else:

@@ -68,7 +68,7 @@ class LabelSummary:
             self.boxes += len(boxes.labels)
             self.box_counts.add(boxes.labels)
         self.texts += sum(len(block.rows) for block in samples.texts)
-        self.faulted = self.faulted or any(True for _ in samples.faults_of("label-missing"))
+        self.faulted = self.faulted or bool(samples.faults_of("label-missing"))
 
     def _missing(self, name: str) -> PositionLog:
         return self.missing.setdefault(name, PositionLog(self._options.most_logged))
