@@ -68,11 +68,10 @@ class ContentHasher:
 
     def follow(self, rows: NDArray[np.int64]) -> Callable[[int], None]:
         """For somebody who goes through some ascending rows of the batch: to be told how many of them are done."""
-        ends = np.searchsorted(self._rows, rows, "right")
 
         def passed(count: int) -> None:
             if count:
-                self._up_to(int(ends[min(count, len(ends)) - 1]))
+                self._up_to(int(np.searchsorted(self._rows, rows[min(count, len(rows)) - 1], "right")))
 
         return passed
 
@@ -96,7 +95,7 @@ def _long_hashes(contents: BytesColumn) -> Hashes:
     else:
         view = contents.buffer.data
         places = zip(contents.starts.tolist(), (contents.starts + contents.lengths).tolist(), strict=True)
-        digests = (digest(view[start:stop]) for start, stop in places)
+        digests = [digest(view[start:stop]) for start, stop in places]
     return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
 
