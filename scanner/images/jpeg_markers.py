@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +18,7 @@ ARITHMETIC = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 
 _WINDOW = 1 << 18
+_MARKER_AND_LENGTH = struct.Struct(">BBH")
 _LONE = frozenset({0x01, SOI, *range(0xD0, 0xD8)})  # markers without a segment
 _SEGMENTS = frozenset(range(0xC0, 0xFF)) - _LONE - {EOI} - set(range(0xF0, 0xFE))
 
@@ -27,12 +27,11 @@ _MARKERS = frozenset(range(0x100)) - {0x00, 0x01, 0xFF, *range(0xD0, 0xD8)}
 _IS_MARKER = np.array([byte in _MARKERS for byte in range(0x100)])
 
 
-class Segment(NamedTuple):
-    """A marker segment: ``start`` is its 0xFF, ``stop`` the first byte behind it."""
+Segment = tuple[int, int, int]
+"""A marker segment: ``(marker, start, stop)``; ``start`` is its 0xFF, ``stop`` the first byte behind it.
 
-    marker: int
-    start: int
-    stop: int
+A plain tuple, because one of a class of its own takes five times as long to make, and each image has ten.
+"""
 
 
 @dataclass(slots=True)
@@ -78,7 +77,7 @@ class JpegStructure:
     @property
     def scan_start(self) -> int:
         """Offset of the first byte of entropy-coded data."""
-        return self.segments[-1].stop
+        return self.segments[-1][2]
 
 
 def walk_markers(data: memoryview, most_scans: int) -> JpegStructure:
@@ -86,7 +85,7 @@ def walk_markers(data: memoryview, most_scans: int) -> JpegStructure:
     found = JpegStructure()
     markers = _Markers(data)
     size = len(data)
-    position = 2
+    position = _walk_header(data, found)
     while True:
         at: int | None = position
         if position + 1 >= size or data[position] != 0xFF or data[position + 1] not in _MARKERS:
@@ -106,10 +105,26 @@ def walk_markers(data: memoryview, most_scans: int) -> JpegStructure:
                 return found
             position = at + 2  # damage in entropy-coded data that looks like a marker
             continue
-        _read_segment(data, Segment(marker, at, stop), found)
+        _read_segment(data, (marker, at, stop), found)
         if found.scans > most_scans:
             return found
         position = stop
+
+
+def _walk_header(data: memoryview, found: JpegStructure) -> int:
+    """Read segments as long as one follows the other, up to the first scan; gives where that ends.
+
+    Most headers are read to their end so. Whatever is odd is left to `walk_markers`.
+    """
+    position, size = 2, len(data)
+    while position + 4 <= size and not found.scans:
+        escape, marker, length = _MARKER_AND_LENGTH.unpack_from(data, position)
+        stop = position + 2 + length
+        if escape != 0xFF or marker not in _SEGMENTS or length < 2 or stop > size:
+            break
+        _read_segment(data, (marker, position, stop), found)
+        position = stop
+    return position
 
 
 def bare_jpeg(data: memoryview, found: JpegStructure) -> bytes:
@@ -120,11 +135,11 @@ def bare_jpeg(data: memoryview, found: JpegStructure) -> bytes:
     entropy-coded data.
     """
     parts = [b"\xff\xd8"]
-    for segment in found.segments[:-1]:
-        content = bytes(data[segment.start : segment.stop])
-        if segment.marker in (DQT, DHT, DAC, DRI) or segment.marker in FRAME_HEADERS or _tells_colour(content):
+    for marker, start, stop in found.segments[:-1]:
+        content = bytes(data[start:stop])
+        if marker in (DQT, DHT, DAC, DRI) or marker in FRAME_HEADERS or _tells_colour(content):
             parts.append(content)
-    scan = bytearray(data[found.segments[-1].start : found.scan_start])
+    scan = bytearray(data[found.segments[-1][1] : found.scan_start])
     if found.single_scan and found.frame not in LOSSLESS:
         scan[-3:] = b"\x00\x3f\x00"
     return b"".join((*parts, scan, data[found.scan_start :]))
@@ -137,9 +152,9 @@ def zeros_are_detail(data: memoryview, found: JpegStructure) -> bool:
     """
     if found.frame not in (0xC0, 0xC1):
         return False
-    for segment in found.segments:
-        at = segment.start + 4
-        while segment.marker == DHT and at + 17 < segment.stop:
+    for marker, start, stop in found.segments:
+        at = start + 4
+        while marker == DHT and at + 17 < stop:
             first_symbol = data[at + 17]
             if data[at] >> 4 == 1 and first_symbol & 0x0F:
                 return True
@@ -217,9 +232,11 @@ class _Markers:
         return None
 
     def _load(self, start: int, stop: int) -> None:
-        escapes = self._bytes[start:stop] == 0xFF
-        escapes &= self._bytes[start + 1 : stop + 1] != 0
-        first = start + int(escapes.argmax())
+        followers = self._bytes[start + 1 : stop + 1]
+        # Two passes, and no third one: a true byte is 1, and the lesser of it and the next byte is 0 before a 0.
+        escapes = (self._bytes[start:stop] == 0xFF).view(np.uint8)
+        np.minimum(escapes, followers, out=escapes)
+        first = start + int(escapes.view(np.bool_).argmax())
         if first == len(self._bytes) - 2:  # nothing but a marker at the end: so it is in most images
             self._offsets = [first] if int(self._bytes[-1]) in _MARKERS else []
         else:
