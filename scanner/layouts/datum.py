@@ -24,6 +24,11 @@ FLOAT_DATA: Final = 6
 ENCODED: Final = 7
 
 _WIRE_TYPES = {CHANNELS: VARINT, HEIGHT: VARINT, WIDTH: VARINT, DATA: BYTES, LABEL: VARINT, ENCODED: VARINT}
+_CHANNELS_TAG, _HEIGHT_TAG, _WIDTH_TAG, _DATA_TAG, _LABEL_TAG, _, _ENCODED_TAG = (
+    number << 3 | _WIRE_TYPES.get(number, 0) for number in range(CHANNELS, ENCODED + 1)
+)
+_MOST_PLAIN = 8
+"""A Datum with more fields is read field by field, as one with strange fields is."""
 
 
 class Datum:
@@ -84,6 +89,56 @@ def parse_datum(value: memoryview, start: int = 0, stop: int | None = None) -> D
     WireError
         When the bytes are no protobuf message, or end early.
     """
+    return _plain_datum(value, start, len(value) if stop is None else stop) or _any_datum(value, start, stop)
+
+
+def _plain_datum(value: memoryview, start: int, stop: int) -> Datum | None:
+    """A Datum of a few fields with numbers below 2^21, without ``float_data``; ``None`` for all others.
+
+    Almost every one of encoded images is such. Written out, because each gets an object and a walk of its own: this
+    takes a third of the time of `fields`.
+    """
+    datum = Datum()
+    position = start
+    for _ in range(_MOST_PLAIN):
+        if position >= stop:
+            return datum if position == stop else None
+        try:
+            tag, begin = value[position], position + 1
+            number = value[begin]
+            position = begin + 1
+            if number >= 0x80:
+                byte = value[position]
+                number += (byte - 1) << 7
+                position += 1
+                if byte >= 0x80:
+                    byte = value[position]
+                    number += (byte - 1) << 14
+                    position += 1
+                    if byte >= 0x80:
+                        return None
+        except IndexError:
+            return None
+        if tag == _DATA_TAG:
+            datum.data = (position, position + number)
+            position += number
+        elif tag == _LABEL_TAG:
+            datum.label, datum.label_at = number, (begin, position)
+        elif tag == _CHANNELS_TAG:
+            datum.channels = number
+        elif tag == _HEIGHT_TAG:
+            datum.height = number
+        elif tag == _WIDTH_TAG:
+            datum.width = number
+        elif tag == _ENCODED_TAG:
+            datum.encoded = number != 0
+        else:
+            return None
+    return None
+
+
+def _any_datum(value: memoryview, start: int, stop: int | None) -> Datum:
+    """See `parse_datum`."""
     datum = Datum()
     for number, wire_type, content, at, begin, end in fields(value, start, stop):
         if number == FLOAT_DATA:

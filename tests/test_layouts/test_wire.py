@@ -30,6 +30,10 @@ def test_int32_survives_the_round_trip(value: int) -> None:
 @example(b"\x32\x03abc")
 @example(b"\x38\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02")
 def test_any_bytes_are_read_as_protobuf_reads_them(value: bytes) -> None:
+    assert_read_as_protobuf(value)
+
+
+def assert_read_as_protobuf(value: bytes) -> None:
     try:
         expected = Datum.FromString(value)
     except DecodeError:
@@ -49,6 +53,20 @@ def test_any_bytes_are_read_as_protobuf_reads_them(value: bytes) -> None:
     assert floats.tobytes() == struct.pack(f"<{len(expected.float_data)}f", *expected.float_data) or any(
         math.isnan(number) for number in expected.float_data
     )
+
+
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 16383, 16384, (1 << 21) - 1, 1 << 21, (1 << 31) - 1, -1])
+def test_usual_datums_and_parts_of_them_are_read_as_protobuf_reads_them(number: int) -> None:
+    for written in (
+        Datum(channels=3, height=number, width=500, data=b"an image", label=number, encoded=True),
+        Datum(channels=number, data=b"\x08" * 200, label=7),
+        Datum(data=bytes(1 << 14), label=number),
+    ):
+        value = written.SerializeToString()
+        for length in (*range(min(len(value), 40)), *range(len(value) - 20, len(value) + 1)):
+            assert_read_as_protobuf(value[:length])
+        assert_read_as_protobuf(value + value)
+        assert_read_as_protobuf(value + Datum(label=3, float_data=[1.5]).SerializeToString())
 
 
 def test_every_kind_of_field_says_where_it_is() -> None:
