@@ -27,6 +27,22 @@ BATCH_ROWS = 1 << 16
 PARTITION_BYTES = 64 << 20
 """Aimed-at size of a partition. It never depends on the number of workers: the report must not either."""
 
+_SHARES = 8
+"""Towards the end of a table a partition is one part in so many of what is left, or of the usual size at the least."""
+
+
+def partition_size(left: int, total: int, most: int) -> int:
+    """How much of a table of size ``total``, of which so much is ``left``, the next partition takes: about ``most``.
+
+    The last ones are smaller, so that no worker is busy for long while the others have nothing left to do. What fits
+    into one partition stays one: it would not earn back the start of a second worker.
+    """
+    if total <= most:
+        return total
+    size = min(most, max(left, most) // _SHARES) or 1
+    return left if left < size * 3 // 2 else size
+
+
 DamageKind = Literal["unreadable", "truncated", "damaged", "count-mismatch", "empty", "in-use", "external-reference"]
 """What kind of damage: the rule that reports it is ``store-<kind>``."""
 
@@ -267,7 +283,7 @@ class Store(ABC):
 
     @abstractmethod
     def partitions(self, tables: Sequence[Table] | None = None, limit: int | None = None) -> list[Partition]:
-        """Cut tables into partitions of about `PARTITION_BYTES`, in store order.
+        """Cut tables into partitions of about `PARTITION_BYTES` (see `partition_size`), in store order.
 
         ``tables`` is what the layout reads together (key-value stores have one table and ignore it). With
         ``limit`` only the first ``limit`` records of all tables together are covered, exactly.

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .base import BATCH_BYTES, BATCH_ROWS, PARTITION_BYTES, Column, Damage, RowBatch, Table
+from .base import BATCH_BYTES, BATCH_ROWS, PARTITION_BYTES, Column, Damage, RowBatch, Table, partition_size
 from .hdf5_catalog import Catalog
 from .hdf5_loss import Loss
 from .hdf5_readers import ColumnReader
@@ -50,22 +50,34 @@ def cut_rows(readers: Readers, rows: int) -> Iterator[tuple[int, int, int]]:
 
     Rows without stored data cost nothing: a declared petabyte of them is one range.
     """
+    left = total = _weight(readers, rows)
     start = row = size_bytes = weight = 0
     while row < rows:
         present, change = _present(readers, row, rows)
         row_bytes = _row_bytes(present)
-        row_weight = max(row_bytes, ROW_WEIGHT) if row_bytes else 0
-        left = PARTITION_BYTES - weight
-        if (change - row) * row_weight <= left:
+        row_weight = _row_weight(present)
+        room = partition_size(left, total, PARTITION_BYTES) - weight
+        if (change - row) * row_weight <= room:
             size_bytes += (change - row) * row_bytes
             weight += (change - row) * row_weight
             row = change
         else:
-            stop = min(_aligned(row, max(left // row_weight, 1), _unit(present)), change)
+            stop = min(_aligned(row, max(room // row_weight, 1), _unit(present)), change)
             yield start, stop, size_bytes + (stop - row) * row_bytes
+            left -= weight + (stop - row) * row_weight
             start, row, size_bytes, weight = stop, stop, 0, 0
     if row > start:
         yield start, row, size_bytes
+
+
+def _weight(readers: Readers, rows: int) -> int:
+    """What all rows of a table weigh together."""
+    row = weight = 0
+    while row < rows:
+        present, change = _present(readers, row, rows)
+        weight += (change - row) * _row_weight(present)
+        row = change
+    return weight
 
 
 def _present(readers: Readers, row: int, stop: int) -> tuple[list[ColumnReader], int]:
@@ -100,6 +112,11 @@ def _aligned(start: int, step: int, unit: int) -> int:
 
 def _row_bytes(readers: Sequence[ColumnReader]) -> int:
     return sum(reader.row_bytes for reader in readers)
+
+
+def _row_weight(readers: Sequence[ColumnReader]) -> int:
+    row_bytes = _row_bytes(readers)
+    return max(row_bytes, ROW_WEIGHT) if row_bytes else 0
 
 
 def _unit(readers: Sequence[ColumnReader]) -> int:

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from heapq import heappush, heapreplace
 from typing import NamedTuple
 
-from .base import Damage
+from .base import Damage, partition_size
 from .leveldb_entries import Entries
 from .leveldb_folder import Folder
 from .leveldb_format import key_text
@@ -99,8 +99,11 @@ class Plan:
             sources.append(Source(self.replay.chunks(low, high, share)))
         return sources
 
-    def cuts(self, step_bytes: int) -> Iterator[tuple[bytes, int]]:
-        """Keys to cut behind, in order, some ``step_bytes`` apart, and the bytes up to each since the one before."""
+    def cuts(self, step_bytes: int, tapering: bool = False) -> Iterator[tuple[bytes, int]]:
+        """Keys to cut behind, in order, some ``step_bytes`` apart, and the bytes up to each since the one before.
+
+        ``tapering``: as `partition_size` has it, less towards the end.
+        """
         fine = max(step_bytes // 8, 1)
         weights: list[tuple[bytes, int]] = []
         for each in self.tables:
@@ -110,11 +113,13 @@ class Plan:
                 weights += self.table(each.number).weights(fine)
         weights += self.replay.weights(fine)
         weights.sort()
+        left = total = sum(more for _, more in weights)
         size = 0
         for key, more in weights:
             size += more
-            if size >= step_bytes:
+            if size >= (partition_size(left, total, step_bytes) if tapering else step_bytes):
                 yield key, size
+                left -= size
                 size = 0
         if size:
             yield weights[-1][0], size

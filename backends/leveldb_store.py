@@ -174,10 +174,10 @@ class LevelDbStore(Store):
 
     @cached_property
     def _cuts(self) -> list[tuple[bytes, int]]:
-        return self._cuts_of(PARTITION_BYTES)
+        return self._cuts_of(PARTITION_BYTES, tapering=True)
 
-    def _cuts_of(self, step_bytes: int) -> list[tuple[bytes, int]]:
-        return list(self._plan.cuts(step_bytes)) if self._plan.ordered else []
+    def _cuts_of(self, step_bytes: int, tapering: bool = False) -> list[tuple[bytes, int]]:
+        return list(self._plan.cuts(step_bytes, tapering)) if self._plan.ordered else []
 
     def _limited(self, ranges: Sequence[tuple[KeyRange, int]], limit: int) -> Iterator[tuple[KeyRange, int]]:
         """The first ranges, as far as they hold ``limit`` records: to know that they have to be counted."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import PARTITION_BYTES, Damage, Extent, Partition, RecordBatch, Store, Table
+from .base import PARTITION_BYTES, Damage, Extent, Partition, RecordBatch, Store, Table, partition_size
 from .columns import BytesColumn
 from .errors import StoreError, StoreNotFound
 from .files import MapOverwritten, is_mapping
@@ -260,13 +260,16 @@ class LmdbStore(Store):
         total = min(max(self._tree.pages, len(leaves)) * page_size, max(self._reader.file_size, page_size))
         share = max(total // len(leaves), 1)
         step = max(PARTITION_BYTES // share, 1)
-        parts = []
-        for ordinal, first in enumerate(range(0, len(leaves), step)):
-            some = leaves[first : first + step]
+        parts: list[Partition] = []
+        first = 0
+        while first < len(leaves):
+            stop = first + partition_size(len(leaves) - first, len(leaves), step)
+            some = leaves[first:stop]
             before = leaves[max(first - _NEIGHBOURS, 0) : first][::-1].tobytes()
-            behind = leaves[first + step : first + step + _NEIGHBOURS].tobytes()
+            behind = leaves[stop : stop + _NEIGHBOURS].tobytes()
             token: Token = (self._snapshot.transaction, self._tree.flags, some.tobytes(), -1, (before, behind))
-            parts.append(Partition(ordinal, _TABLE, token, share * len(some)))
+            parts.append(Partition(len(parts), _TABLE, token, share * len(some)))
+            first = stop
         return parts
 
     def _rows(self, partition: Partition) -> tuple[RecordReader, Iterator[Rows | Damage]]:

@@ -252,8 +252,8 @@ def test_millions_of_short_rows_come_in_few_batches(tmp_path: Path) -> None:
     with Hdf5Store(tmp_path / "m.h5") as store:
         partitions = store.partitions()
         parts = [part for partition in partitions for part in store.read(partition)]
-    assert len(partitions) == -(-2_000_000 * ROW_WEIGHT // PARTITION_BYTES)
-    assert len(parts) == -(-2_000_000 // BATCH_ROWS) + len(partitions)
+    assert len(partitions) < 4 * -(-2_000_000 * ROW_WEIGHT // PARTITION_BYTES)
+    assert len(parts) <= -(-2_000_000 // BATCH_ROWS) + 2 * len(partitions)
     assert sum(len(part) for part in parts if isinstance(part, RowBatch)) == 2_000_000
 
 
