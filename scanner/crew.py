@@ -12,6 +12,7 @@ from queue import LifoQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from . import forking
 from .supervisor import Limits, Worker
 
 if TYPE_CHECKING:  # a crew is made before numpy is imported, so that its first worker starts meanwhile
@@ -33,7 +34,8 @@ Tick = Callable[[int, int], None]
 class Crew:
     """Workers that scan tasks, for one source after the other. Leaving it ends every worker at once.
 
-    ``size`` workers, one for each core by default; all but the first start when there is work for them.
+    ``size`` workers, one for each core by default; all but the first start when there is work for them, and copies of
+    this process all of them.
     """
 
     def __init__(self, size: int | None = None, limits: Limits | None = None) -> None:
@@ -44,7 +46,8 @@ class Crew:
         self._idle: LifoQueue[Worker] = LifoQueue()
         for worker in reversed(self._workers):
             self._idle.put(worker)
-        self._workers[0].start()
+        if not forking.is_possible():  # else it starts in no time when all is loaded that it needs
+            self._workers[0].start()
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +64,9 @@ class Crew:
 
     def run(self, tasks: Sequence[Task], tick: Tick) -> Generator[tuple[Task, Partial]]:
         """Scan tasks; their partial reports come in the order of the tasks. Closing it early ends what is under way."""
+        for worker in self._workers[: len(tasks)]:
+            if forking.is_possible():  # not any more in the threads below
+                worker.start()
         pool = ThreadPoolExecutor(self.size, thread_name_prefix="datascan")
 
         def submit(unit: Unit) -> Future[list[Partial]]:

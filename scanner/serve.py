@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from typing import IO, Any
+from io import BufferedReader, BufferedWriter
+from typing import IO, Any, Protocol
 
 from .stamp import NOTHING, Stamp, wear
 
@@ -19,6 +20,10 @@ _APART_BYTES = 1 << 16
 """Arrays of so many bytes are not copied into the message."""
 
 _PIPE_BYTES = 1 << 20
+
+_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20), "MALLOC_TRIM_THRESHOLD_": (-1, 64 << 20)}
+"""glibc keeps a batch's freed memory for the next one: to fetch it from the system anew costs as much as to read
+into it. By variable, where a setting of the user's own wins, and as ``mallopt`` takes them."""
 
 _OOM_SCORE = "500"
 """Where the whole machine runs out of memory, the kernel shall end a worker, which is replaced, not its parent."""
@@ -43,7 +48,14 @@ def send(stream: IO[bytes], message: Any) -> None:
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> Any:
+class Readable(Protocol):
+    """Where messages come from."""
+
+    def readinto(self, buffer: bytearray, /) -> int:
+        """Fill a buffer; less than all of it only at the end."""
+
+
+def receive(stream: Readable) -> Any:
     """Read one message that the other side of our own pipe sent.
 
     Raises
@@ -57,9 +69,9 @@ def receive(stream: IO[bytes]) -> Any:
     return pickle.loads(body, buffers=arrays)
 
 
-def _read(stream: IO[bytes], length: int) -> bytearray:
+def _read(stream: Readable, length: int) -> bytearray:
     content = bytearray(length)
-    if stream.readinto(content) < length:  # type: ignore[attr-defined]  # a buffered stream of bytes has it
+    if stream.readinto(content) < length:
         raise EOFError
     return content
 
@@ -75,6 +87,7 @@ def main(parent: int, descriptor: int, max_memory: int | None) -> None:
     """Answer calls: each is ``(function, args)``, each answer ``(ok, value)``."""
     calls, answers = _own_streams()
     _end_with(parent)
+    _keep_memory()
     own = Stamp(descriptor)
     import_module(".plan", __package__)  # while the parent is still busy with its own imports
     _limit_memory(max_memory)
@@ -99,7 +112,7 @@ def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, 
         return False, exc
 
 
-def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
+def _own_streams() -> tuple[BufferedReader, BufferedWriter]:
     """Our pipes, moved out of the way: what a C library prints must not get between the messages."""
     calls = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
@@ -131,6 +144,17 @@ def _end_with(parent: int) -> None:
                 file.write(_OOM_SCORE)
         except OSError:
             return
+
+
+def _keep_memory() -> None:
+    """Set up what the C library does with freed memory, where it is glibc."""
+    if sys.platform == "linux":
+        import ctypes
+
+        library = ctypes.CDLL(None)
+        for variable, (parameter, size_bytes) in _KEPT_MEMORY.items():
+            if variable not in os.environ and hasattr(library, "mallopt"):
+                library.mallopt(parameter, size_bytes)
 
 
 def _limit_memory(max_memory: int | None) -> None:

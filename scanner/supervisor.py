@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
+import select
 import signal
 import subprocess
 import sys
@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..backends.errors import StoreError
-from .serve import receive, send, widen
+from . import forking
+from .serve import main, receive, send, widen
 from .stamp import NOTHING, Mark, Stamp, shared_memory
 
 _TICK_S = 0.1
@@ -31,12 +33,7 @@ times the timeout."""
 _GIVE_UP_S = 0.5
 """How long to wait for a killed process. One that hangs in a dead file system ends when that answers."""
 
-_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""The processes are the parallelism; numpy's threads would only take memory and time to start."""
-
-_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-"""glibc keeps a batch's freed memory for the next one: to fetch it from the system anew costs as much as to read
-into it. A setting of the user's own wins."""
+_Process: TypeAlias = "subprocess.Popen[bytes] | forking.Forked"
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,8 @@ class Worker:
     def __init__(self, limits: Limits, cancelled: threading.Event) -> None:
         self.limits = limits
         self.cancelled = cancelled
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Process | None = None
         self._stamp: Stamp | None = None
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._busy = False
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -137,7 +133,7 @@ class Worker:
         """Start the process, if there is none, without waiting for it."""
         self._running()
 
-    def _running(self) -> tuple[subprocess.Popen[bytes], Stamp]:
+    def _running(self) -> tuple[_Process, Stamp]:
         if self._process is not None and self._process.poll() is not None:
             self.close()  # it died while it had nothing to do: no record is to blame
         if self._process is None or self._stamp is None:
@@ -145,30 +141,31 @@ class Worker:
             descriptor = shared_memory()
             try:
                 self._stamp = Stamp(descriptor)
-                self._answers = queue.SimpleQueue()
-                self._process = _starter().submit(_start, descriptor, self.limits.max_memory).result()
+                self._process = _started(descriptor, self.limits.max_memory)
             except OSError as exc:
                 raise StoreError(f"no reader process could be started: {exc.strerror}") from exc
             finally:
                 os.close(descriptor)
-            threading.Thread(target=_collect, args=(self._process, self._answers), daemon=True).start()
         return self._process, self._stamp
 
-    def _wait(self, process: subprocess.Popen[bytes], stamp: Stamp) -> tuple[bool, Any]:
+    def _wait(self, process: _Process, stamp: Stamp) -> tuple[bool, Any]:
         watch = _Watch(self.limits, process.pid, stamp)
-        while True:
-            try:
-                answer = self._answers.get(timeout=_TICK_S)
-            except queue.Empty:
-                if self.cancelled.is_set():
-                    raise Cancelled from None
-                if (reason := watch.look()) is not None:
-                    raise self._died(reason) from None
-                continue
-            if answer is None:
-                raise self._died(_ending(process))
-            result: tuple[bool, Any] = answer
-            return result
+
+        def look() -> None:
+            if self.cancelled.is_set():
+                raise Cancelled
+            if (reason := watch.look()) is not None:
+                raise _GivenUp(reason)
+
+        try:
+            answer: tuple[bool, Any] = receive(_Answers(process, look))
+        except _GivenUp as given_up:
+            raise self._died(str(given_up)) from None
+        except Cancelled:
+            raise
+        except Exception:  # it is gone, or its memory is damaged: then it may send anything before it dies
+            raise self._died(_ending(process)) from None
+        return answer
 
     def _died(self, reason: str) -> Exception:
         assert self._process is not None
@@ -179,6 +176,34 @@ class Worker:
         if mark.beats == 0:
             return StoreError(f"a reader process could not start: it {reason}")
         return WorkerDied(reason, mark)
+
+
+class _GivenUp(Exception):
+    """A worker has to be ended, for the reason given."""
+
+
+class _Answers:
+    """What a worker sends. Whoever waits for it looks after the worker meanwhile, and stops waiting by an exception."""
+
+    def __init__(self, process: _Process, look: Callable[[], None]) -> None:
+        assert process.stdout is not None
+        self._descriptor = process.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLIN)
+        self._look = look
+
+    def readinto(self, buffer: bytearray) -> int:
+        """Fill a buffer; less than all of it only at the end."""
+        view, done = memoryview(buffer), 0
+        while done < len(view):
+            if not self._poll.poll(_TICK_S * 1000):
+                self._look()
+                continue
+            count = os.readv(self._descriptor, [view[done:]])
+            if count == 0:
+                break
+            done += count
+        return done
 
 
 class _Watch:
@@ -227,46 +252,42 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads.clear)  # the thread is not in the child
 
 
-def _start(descriptor: int, max_memory: int | None) -> subprocess.Popen[bytes]:
-    # Not multiprocessing: its children run the caller's main module again, and a user's script has no guard.
-    code = "import sys; sys.path[:] = {!r}; from {} import main; main({!r}, {!r}, {!r})".format(
-        sys.path, __name__.rpartition(".")[0] + ".serve", os.getpid(), descriptor, max_memory
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        pass_fds=(descriptor,),
-        env=_KEPT_MEMORY | dict(os.environ) | _ONE_THREAD,
-    )
+def _started(descriptor: int, max_memory: int | None) -> _Process:
+    if forking.is_possible():
+        process: _Process = forking.Forked(partial(main, os.getpid(), descriptor, max_memory), descriptor)
+    else:
+        process = _starter().submit(_start, descriptor, max_memory).result()
     assert process.stdout is not None
     widen(process.stdout.fileno())
     return process
 
 
-def _collect(process: subprocess.Popen[bytes], answers: queue.SimpleQueue[Any]) -> None:
-    """Move answers from the pipe to the queue; ``None`` when the worker is gone, or what it sends is none."""
-    assert process.stdout is not None
-    try:
-        while True:
-            answers.put(receive(process.stdout))
-    except Exception:  # a process whose memory is damaged may send anything before it dies
-        answers.put(None)
-    finally:
-        process.stdout.close()
+def _start(descriptor: int, max_memory: int | None) -> subprocess.Popen[bytes]:
+    # Not multiprocessing: its children run the caller's main module again, and a user's script has no guard.
+    code = "import sys; sys.path[:] = {!r}; from {} import main; main({!r}, {!r}, {!r})".format(
+        sys.path, __name__.rpartition(".")[0] + ".serve", os.getpid(), descriptor, max_memory
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(descriptor,),
+        env=dict(os.environ) | forking.ONE_THREAD,
+    )
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: _Process) -> None:
     process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GIVE_UP_S)
-    if process.stdin is not None:
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
         with contextlib.suppress(OSError):
-            process.stdin.close()
+            pipe.close()
 
 
-def _ending(process: subprocess.Popen[bytes]) -> str:
+def _ending(process: _Process) -> str:
     """How a process ended that sends nothing more."""
     try:
         code = process.wait(_GIVE_UP_S)

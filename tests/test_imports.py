@@ -34,7 +34,7 @@ LAYERS = [
         "rebuilt",
     },
     {"values", "config_file"},
-    {"serve", "spill", "drift"},
+    {"serve", "forking", "spill", "drift"},
     {"supervisor"},
     {"summary"},
     {"marks", "prints"},

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -71,12 +71,18 @@ def wait_until(what: Any) -> None:
         time.sleep(0.01)
 
 
+AS_PROGRAM = ["-m", "datascan.scanner"]
+"""Its workers are copies of it."""
+
+AS_SCRIPT = ["-c", "from datascan.scanner.__main__ import main; import sys; sys.exit(main(sys.argv[1:]))"]
+"""Its workers are started from nothing."""
+
+
 class Run:
     """``datascan check`` in a process of its own."""
 
-    def __init__(self, *argv: object, ignore_sigint: bool = False) -> None:
-        code = "from datascan.scanner.__main__ import main; import sys; sys.exit(main(sys.argv[1:]))"
-        command = [sys.executable, "-c", code, "check", *map(str, argv)]
+    def __init__(self, *argv: object, ignore_sigint: bool = False, how: Sequence[str] = AS_PROGRAM) -> None:
+        command = [sys.executable, *how, "check", *map(str, argv)]
         if ignore_sigint:  # as a shell does for `command &` in a script
             command = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -121,10 +127,13 @@ def run() -> Iterator[Any]:
         one.process.communicate()
 
 
+@pytest.mark.parametrize("how", [AS_PROGRAM, AS_SCRIPT], ids=["program", "script"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_scan_with_its_report(tmp_path: Path, long: Path, run: Any, number: int) -> None:
+def test_a_signal_ends_the_scan_with_its_report(
+    tmp_path: Path, long: Path, run: Any, number: int, how: Sequence[str]
+) -> None:
     target = tmp_path / "report.json"
-    one = run(long, "--jobs", 2, "--timeout", 30, "--output", f"json={target}", ignore_sigint=True)
+    one = run(long, "--jobs", 2, "--timeout", 30, "--output", f"json={target}", ignore_sigint=True, how=how)
     workers = one.wait_for_workers(2)
     one.process.send_signal(number)
     one.process.send_signal(number)
@@ -148,8 +157,9 @@ def test_a_signal_at_any_time_ends_the_run(tmp_path: Path, long: Path, run: Any,
     assert not list(tmp_path.glob("*.part")), "a half-written report is taken away"
 
 
-def test_workers_end_with_a_parent_that_is_killed(long: Path, run: Any) -> None:
-    one = run(long, "--jobs", 2)
+@pytest.mark.parametrize("how", [AS_PROGRAM, AS_SCRIPT], ids=["program", "script"])
+def test_workers_end_with_a_parent_that_is_killed(long: Path, run: Any, how: Sequence[str]) -> None:
+    one = run(long, "--jobs", 2, how=how)
     workers = one.wait_for_workers(2)
     one.process.kill()
     one.end()

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ...backends.errors import StoreError, UsageError
+from .. import forking
 from ..complain import complain, describe
 from ..crew import AHEAD, Crew, Tick, Unit, in_order
 from .base import Engine
@@ -64,10 +65,12 @@ def open_engine(executor: Executor | Engine | str | None, crew: Crew) -> Abstrac
     UsageError, StoreError
         As `engine_named`.
     """
+    if executor is None or executor == "processes":
+        return nullcontext()
+    forking.forbid()  # what an engine has at work in this process (MPI, a cluster's client) can't be copied
     if isinstance(executor, str):
-        named = engine_named(executor, crew)
-        return nullcontext() if named is None else named
-    if executor is None or isinstance(executor, Engine):
+        return engine_named(executor, crew) or nullcontext()
+    if isinstance(executor, Engine):
         return nullcontext(executor)
     return Engine(executor, _workers_of(executor) or crew.size)
 
