@@ -16,6 +16,9 @@ _MAGIC = (
     (b"MM\0+", "TIFF"),
 )
 
+_FIRST_BYTES = frozenset({b"R", b"B", *(magic[:1] for magic, _ in _MAGIC)})
+"""What any of the formats begins with: most of what is no image is told from them by it."""
+
 # Formats that turn up in training sets by accident. The offset is that of the magic bytes.
 _STRANGERS = (
     (0, b"%!PS", "an EPS or PostScript file"),
@@ -41,6 +44,8 @@ _STRANGERS = (
 
 def sniff_format(data: memoryview | bytes) -> str | None:
     """``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``BMP`` or ``TIFF`` by magic bytes, else ``None``."""
+    if bytes(data[:1]) not in _FIRST_BYTES:
+        return None
     head = bytes(data[:18])
     for magic, name in _MAGIC:
         if head.startswith(magic):
