@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backends.columns import BytesColumn
+from ...backends.columns import BytesColumn, gathered
 from ..sample import Rows
 from .datum import FLOAT_DATA, Datum
-from .stacking import blocks, gathered
+from .stacking import blocks
 from .wire import FIXED32
 
 FRAME_BYTES = 64

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...backends.base import RecordBatch
+from ...backends.columns import gathered
 from ..options import Options
 from ..sample import ArrayBlock, Fault, Rows, SampleBatch
 from ..values import Unreadable
 from ..values.npy import MAGICS, Header, parse_header
 from .base import RecordLayout, Traits
 from .keys import reserved_rows
-from .stacking import blocks, gathered
+from .stacking import blocks
 
 _TEMPLATES = 64
 """Headers that are looked for in the whole batch before records are taken one by one."""

@@ -7,21 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ...backends.columns import gathered
 from ..sample import Rows
 
 VIEW_BYTES = 1 << 17
 """Runs of at least this average size stay views: below, the calls on one more block cost more than the copy."""
-
-
-def gathered(buffer: NDArray[np.uint8], starts: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-    """``buffer[start : start + width]`` for each start, copied into ``(n, width)``."""
-    if not len(starts) or width <= 0:
-        return np.empty((len(starts), max(width, 0)), np.uint8)
-    # Indexing the rows of a window over each position copies a row at a time: 10-100 times as fast as an index array
-    # of bytes, and several times as fast as a loop of slices.
-    windows = np.ndarray((len(buffer) - width + 1, width), np.uint8, buffer, 0, (1, 1))
-    picked: NDArray[np.uint8] = windows[starts]
-    return picked
 
 
 def stacked(buffer: NDArray[np.uint8], starts: NDArray[np.int64], width: int) -> NDArray[np.uint8]:

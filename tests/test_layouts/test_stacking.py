@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datascan.backends.columns import gathered
 from datascan.scanner.layouts import stacking
-from datascan.scanner.layouts.stacking import as_floats, blocks, gathered, stacked
+from datascan.scanner.layouts.stacking import as_floats, blocks, stacked
 
 BUFFER = np.random.default_rng(5).integers(0, 256, 4096, dtype=np.uint8)
 BUFFER.flags.writeable = False

@@ -5,9 +5,12 @@ import pytest
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from datascan.backends.columns import BytesColumn
 from datascan.scanner.summary.hashes import _BLOCK as BLOCK
+from datascan.scanner.summary.hashes import _COPIED as COPIED
+from datascan.scanner.summary.hashes import _TOGETHER as TOGETHER
 from datascan.scanner.summary.hashes import SHORT, ContentHasher, content_hashes
 
 CONTENTS = st.lists(
@@ -28,20 +31,22 @@ def test_a_hash_depends_on_the_bytes_alone(contents: list[bytes]) -> None:
     assert len(set(together)) == len(set(contents))
 
 
-@pytest.mark.parametrize("distance", [300, 317])
-def test_long_contents_have_xxh3(distance: int) -> None:
-    """Side by side, apart from each other, and at no constant distance."""
-    buffer = np.random.default_rng(2).integers(0, 256, 50 * distance, np.uint8)
-    starts, lengths = np.arange(50) * distance, np.full(50, 300)
-    expected = [xxhash.xxh3_128_digest(buffer[start : start + 300].tobytes()) for start in starts]
-    assert content_hashes(BytesColumn(buffer, starts, lengths)).tobytes() == b"".join(expected)
-    backwards = BytesColumn(buffer, starts[::-1], lengths)
-    assert content_hashes(backwards).tobytes() == b"".join(expected[::-1])
-    uneven = np.where(starts == distance, 300, 290)
-    assert hashes_of(*BytesColumn(buffer, starts, uneven)) == [
-        tuple(np.frombuffer(xxhash.xxh3_128_digest(buffer[start : start + length].tobytes()), np.uint64).tolist())
-        for start, length in zip(starts, uneven, strict=True)
-    ]
+@pytest.mark.parametrize("length", [SHORT + 1, 300, COPIED, COPIED + 1])
+@pytest.mark.parametrize("gap", [0, 17])
+def test_long_contents_have_xxh3(length: int, gap: int) -> None:
+    """Side by side, apart from each other, in another order, and of several lengths."""
+    count = 2 * TOGETHER + 3
+    buffer = np.random.default_rng(2).integers(0, 256, count * (length + gap), np.uint8)
+    starts, lengths = np.arange(count) * (length + gap), np.full(count, length)
+
+    def expected(some: NDArray[np.int64], sizes: NDArray[np.int64]) -> bytes:
+        places = zip(some.tolist(), sizes.tolist(), strict=True)
+        return b"".join(xxhash.xxh3_128_digest(buffer[start : start + size].tobytes()) for start, size in places)
+
+    mixed = np.random.default_rng(3).permutation(starts)
+    uneven = np.where(starts % 2 == 0, length, SHORT + 1)
+    for some, sizes in ((starts, lengths), (mixed, lengths), (starts, uneven)):
+        assert content_hashes(BytesColumn(buffer, some, sizes)).tobytes() == expected(some, sizes)
 
 
 def test_zeros_behind_the_end_make_another_content() -> None:
