@@ -23,6 +23,11 @@ MAJORITY = 0.95
 
 _MASK = re.compile("mask|segm|annotation", re.IGNORECASE)
 
+_PIXELS = 1 << 16
+"""Pixels of images that are looked at in full together."""
+
+_NONE = np.zeros(0, np.bool_)
+
 _CHANNEL_NAMES = {1: "grey", 2: "grey with alpha", 3: "colour", 4: "alpha or CMYK"}
 
 
@@ -139,7 +144,7 @@ class ImageConstant(Rule):
         return self.check(samples) if samples.faults_of(self.name) else self._arrays(samples)
 
     def _arrays(self, samples: SampleBatch) -> Iterator[FindingBatch]:
-        spots = Spots([(block, np.flatnonzero(_constant(block))) for block in samples.arrays if _is_judged(block)])
+        spots = Spots([(block, _constant(block)) for block in samples.arrays if _is_judged(block)])
         if len(spots.rows):
             yield self.batch(samples, spots.rows, lambda number: self._said(samples, *spots[number]))
 
@@ -359,7 +364,7 @@ def _is_picture(block: ArrayBlock) -> bool:
     return height * width > 1 and block.values.size > 0
 
 
-def _constant(block: ArrayBlock) -> NDArray[np.bool_]:
+def _constant(block: ArrayBlock) -> NDArray[np.intp]:
     """Which records hold one colour: every pixel equals the first.
 
     A few pixels on the diagonal settle it for most records, some more for almost all; only the others are read in full.
@@ -368,14 +373,15 @@ def _constant(block: ArrayBlock) -> NDArray[np.bool_]:
     planes = values if axis is None else np.moveaxis(values, axis, -1)
     height, width = planes.shape[1:3]
     steps = np.arange(1, 8)
-    constant = _equal_to_first(planes[:, steps * height // 8, steps * width // 8][:, None], planes)
-    doubtful = np.flatnonzero(constant)
-    if len(doubtful):
-        few = planes[:, :: max(height // 8, 1), :: max(width // 8, 1)][doubtful]
-        constant[doubtful] = _equal_to_first(few, planes[:, :1, :1][doubtful])
-    for number in np.flatnonzero(constant).tolist():
-        constant[number] = bool(_equal_to_first(planes[number : number + 1], planes[number : number + 1])[0])
-    return constant
+    places = np.flatnonzero(_equal_to_first(planes[:, steps * height // 8, steps * width // 8][:, None], planes))
+    if len(places):
+        few = planes[:, :: max(height // 8, 1), :: max(width // 8, 1)][places]
+        places = places[_equal_to_first(few, planes[places, :1, :1])]
+    together = max(_PIXELS // (height * width), 1)
+    parts = [places[start : start + together] for start in range(0, len(places), together)]
+    same = np.concatenate([_NONE, *(_equal_to_first(planes[part], planes[part, :1, :1]) for part in parts)])
+    found: NDArray[np.intp] = places[same]
+    return found
 
 
 def _equal_to_first(pixels: NDArray[Any], planes: NDArray[Any]) -> NDArray[np.bool_]:
