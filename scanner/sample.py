@@ -6,10 +6,10 @@ has an image, an array, a label: a reserved key (``num-samples``) has none of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 from ..backends.base import Batch, RecordBatch
 from ..backends.columns import BytesColumn
 from .finding import Location
-
-if TYPE_CHECKING:
-    from .summary.hashes import ContentHasher
 
 Rows = NDArray[np.int64]
 Colour = Literal["BGR", "RGB", "GREY"]
@@ -264,6 +261,16 @@ class ProbeOutcome:
     networks: dict[str, int] = field(default_factory=dict)
 
 
+class Hasher(Protocol):
+    """What makes the hashes of a batch's contents while their bytes pass by: see `summary.hashes`."""
+
+    def follow(self, rows: Rows, /) -> Callable[[int], None]:
+        """For somebody who goes through some ascending rows: to be told how many of them are done."""
+
+    def all(self) -> NDArray[np.uint64]:
+        """``(n, 2)``: the hashes of all contents."""
+
+
 @dataclass(slots=True)
 class SampleBatch:
     """A decoded batch.
@@ -311,7 +318,7 @@ class SampleBatch:
     value_kinds: dict[str, int] = field(default_factory=dict)
     probe: ProbeOutcome | None = None
     leading: tuple[Rows, Rows] | None = None
-    hasher: ContentHasher | None = None
+    hasher: Hasher | None = None
     _by_rule: dict[str, list[Fault]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _sorted: int = field(default=0, init=False, repr=False, compare=False)
 

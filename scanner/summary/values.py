@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..options import Options
-from ..sample import ArrayBlock, ChannelSums, ImageSample, SampleBatch
-from .hashes import ContentHasher
+from ..sample import ArrayBlock, ChannelSums, Hasher, ImageSample, SampleBatch
 from .moments import Floats, Moments
 from .places import is_beyond
 from .sums import block_moments
@@ -100,7 +99,7 @@ class ValueSummary:
             self._add_block(block, samples.hasher)
         self._add_images(samples.images)
 
-    def _add_block(self, block: ArrayBlock, hasher: ContentHasher | None) -> None:
+    def _add_block(self, block: ArrayBlock, hasher: Hasher | None) -> None:
         axis, meaning = channels_of(block)
         floating = block.values.dtype.kind in "fc"
         bounds = np.zeros(len(block.rows)) if floating else None
