@@ -254,8 +254,8 @@ def _lost_sector(data: memoryview, found: JpegStructure) -> Fault | None:
     if found.scans > 1:
         return None
     end = len(data) if found.end is None else found.end
-    spread = np.frombuffer(data, np.uint8)[found.scan_start : end : len(_SECTOR) // 2]
-    if b"\0\0" not in spread.tobytes():  # a sector holds two of these bytes
+    spread = np.frombuffer(data, np.uint8)[found.scan_start : end : len(_SECTOR) // 4]
+    if bytes(4) not in spread.tobytes():  # a sector holds four of these bytes
         return None
     at = bytes(data).find(_SECTOR, found.scan_start, end)
     if at < 0 or not zeros_are_detail(data, found):

@@ -234,9 +234,9 @@ class _Markers:
     def _load(self, start: int, stop: int) -> None:
         followers = self._bytes[start + 1 : stop + 1]
         # Two passes, and no third one: a true byte is 1, and the lesser of it and the next byte is 0 before a 0.
-        escapes = (self._bytes[start:stop] == 0xFF).view(np.uint8)
-        np.minimum(escapes, followers, out=escapes)
-        first = start + int(escapes.view(np.bool_).argmax())
+        escapes = self._bytes[start:stop] == 0xFF
+        np.minimum(escapes.view(np.uint8), followers, out=escapes.view(np.uint8))
+        first = start + int(escapes.argmax())
         if first == len(self._bytes) - 2:  # nothing but a marker at the end: so it is in most images
             self._offsets = [first] if int(self._bytes[-1]) in _MARKERS else []
         else:

@@ -159,7 +159,7 @@ def _inflate(parts: Sequence[memoryview], passes: list[tuple[int, int]]) -> byte
     if (len(stream) + 8) * _MOST_INFLATION < size:
         return image_fault("image-truncated", f"{len(stream)} bytes of image data can't hold the pixels declared")
     try:
-        raw = bytearray(deflate.zlib_decompress(stream, size))
+        raw: bytearray = deflate.zlib_decompress(stream, size)
     except deflate.DeflateError:
         return _inflate_fault(stream, size)
     if len(raw) != size:
