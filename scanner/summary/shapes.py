@@ -157,9 +157,10 @@ class ShapeSummary:
                 self.formats[facts.format] += 1
             if facts.width is not None and facts.height is not None and facts.channels is not None:
                 name = PAYLOAD if image.dataset is None else image.dataset
-                if self._is_beyond(name):
-                    continue
-                self._table(name, "CHW")
+                if name not in self.tables:
+                    if self._is_beyond(name):
+                        continue
+                    self._table(name, "CHW")
                 rows[name, (facts.channels, facts.height, facts.width)].append(image.row)
         return [(name, shape, np.array(found, np.int64)) for (name, shape), found in rows.items()]
 

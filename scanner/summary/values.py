@@ -114,14 +114,14 @@ class ValueSummary:
         )
 
     def _add_images(self, images: list[ImageSample]) -> None:
-        found: dict[ArrayName, list[ImageSample]] = {}
+        found: dict[tuple[str, int], list[ChannelSums]] = {}
         for image in images:
-            if image.facts.sums is not None:
-                name = ArrayName(image.dataset or "data", len(image.facts.sums.total), encoded=True)
-                found.setdefault(name, []).append(image)
-        for name, group in found.items():
-            sums = [image.facts.sums for image in group if image.facts.sums is not None]
-            self._take(name, _stats_of([one for one in sums if one.count], [one for one in sums if not one.count]))
+            sums = image.facts.sums
+            if sums is not None:
+                found.setdefault((image.dataset or "data", len(sums.total)), []).append(sums)
+        for (name, channels), group in found.items():
+            stats = _stats_of([one for one in group if one.count], [one for one in group if not one.count])
+            self._take(ArrayName(name, channels, encoded=True), stats)
 
     def _take(self, name: ArrayName, stats: ArrayStats) -> None:
         if is_beyond(name.name, name in self.arrays, len(self.arrays)):
