@@ -12,6 +12,7 @@ import numpy as np
 
 from .base import PARTITION_BYTES, Damage, Extent, Partition, RecordBatch, Store, Table, partition_size
 from .columns import BytesColumn
+from .distinct import distinct
 from .errors import StoreError, StoreNotFound
 from .files import MapOverwritten, is_mapping
 from .lmdb_format import DUP_SORT, LMDB_09, Ints, Tree, sort_key
@@ -192,7 +193,8 @@ class LmdbStore(Store):
         freed = [pages for pages in free_pages(self._reader, self._state.free).values() if len(pages)]
         if not freed:
             return []
-        both = np.intersect1d(np.concatenate(self._leaves), np.concatenate(freed))
+        used, free = (distinct(np.concatenate(pages)) for pages in (self._leaves, freed))
+        both = np.intersect1d(used, free, assume_unique=True)
         if not len(both) or self._writer_passed(self._transaction):
             return []
         number = int(both[0])
@@ -350,7 +352,7 @@ class LmdbStore(Store):
     def sample(self, count: int = 16) -> RecordBatch | None:
         """See `Store.sample`: records of leaves spread over the database, and reserved keys found by descent."""
         leaves = self._leaves[0]
-        picks = np.unique(np.linspace(0, len(leaves) - 1, count).astype(np.int64)) if len(leaves) else leaves
+        picks = distinct(np.linspace(0, len(leaves) - 1, count).astype(np.int64)) if len(leaves) else leaves
         rows = self._some_rows(leaves[picks])
         if not rows:  # all of these are damaged
             rows = self._some_rows(leaves)[:1]

@@ -100,7 +100,8 @@ class ValueFetcher:
             return RecordBatch(self._table, rows.position, keys, values), []
         refused = self._refusals(rows, big)
         inline = np.flatnonzero(rows.extent < 0)
-        buffer, starts = self._read_extents(rows, inline, np.setdiff1d(big, list(refused)), refused)
+        sound = big[~np.isin(big, list(refused))] if refused else big
+        buffer, starts = self._read_extents(rows, inline, sound, refused)
         damages = [self._damage(rows, row, refused[row]) for row in sorted(refused)]
         whole = np.ones(len(rows), np.bool_)
         whole[list(refused)] = False

@@ -9,13 +9,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import Any, Generic, TypeVar
 
 from .errors import UsageError
 
 T = TypeVar("T")
+
+_METADATA = (".dist-info", ".egg-info")
+"""What the folders beside packages are called that say what is in them; in an egg it is ``EGG-INFO`` alone."""
 
 DISABLED = "DATASCAN_NO_PLUGINS"
 """An environment variable: where it is set to anything, no plug-in is looked for."""
@@ -90,15 +96,43 @@ class Registry(Mapping[str, T], Generic[T]):
 
 def _entry_points(kind: str) -> list[tuple[Plugin, Callable[[], Any]]]:
     """The entry points of a group, in an order that does not depend on how they were installed."""
-    if os.environ.get(DISABLED):
+    if os.environ.get(DISABLED) or not _any_installed():
         return []
-    from importlib.metadata import entry_points  # reads the lists of all installed packages
+    from importlib.metadata import entry_points
 
     found = []
     for point in entry_points(group=f"datascan.{kind}"):
         package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an unknown package"
         found.append((Plugin(kind, point.name, point.value, package), point.load))
     return sorted(found, key=lambda pair: (pair[0].name, pair[0].package, pair[0].target))
+
+
+def _any_installed() -> bool:
+    """Whether a package may have an entry point of ours, seen without `importlib.metadata`.
+
+    To load that, and to let it take the lists of all packages apart for each group, takes a tenth of a small scan; that
+    a plug-in is installed is the exception. What only it can look into is left to it: archives, other people's finders.
+    """
+    if any(hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder):
+        return True
+    return any(_has_plugins(os.path.abspath(folder)) for folder in sys.path)
+
+
+@cache
+def _has_plugins(folder: str) -> bool:
+    """Whether a folder of `sys.path` may have a package with an entry point of ours."""
+    try:
+        names = os.listdir(folder)
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+    for name in names:
+        if name.lower().endswith(_METADATA) or name.lower() == "egg-info":
+            with suppress(OSError), open(os.path.join(folder, name, "entry_points.txt"), "rb") as file:
+                if b"[datascan." in file.read():
+                    return True
+    return False
 
 
 def said(exc: BaseException) -> str:

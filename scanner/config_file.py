@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends.errors import UsageError
 from ..backends.urls import is_remote
-from .toml_lines import Keys, lines_of
+
+if TYPE_CHECKING:
+    from .toml_lines import Keys
 
 OWN, SHARED = "datascan.toml", "pyproject.toml"
 TABLE = ("tool", "datascan")
@@ -111,6 +112,10 @@ def read_config(path: Path, needed: bool = True) -> ConfigFile | None:
         raise ConfigError(f"can't read the configuration {shown(path)}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{shown(path)}: not UTF-8 at byte {exc.start}") from exc
+    import tomllib  # with its patterns, where there is something to read
+
+    from .toml_lines import lines_of
+
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     try:
         document = tomllib.loads(text)

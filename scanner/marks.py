@@ -7,6 +7,7 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.distinct import distinct
 from .finding import Finding, Severity
 
 
@@ -34,7 +35,7 @@ class Marks:
 
     def of(self, rule: str, severity: Severity) -> NDArray[np.int64]:
         """The positions of a rule's findings of one severity, ascending, each once."""
-        return np.unique(np.frombuffer(self.positions.get((rule, severity), array("q")), np.int64))
+        return distinct(np.frombuffer(self.positions.get((rule, severity), array("q")), np.int64))
 
     def _of(self, rule: str, severity: Severity) -> array[int]:
         return self.positions.setdefault((rule, severity), array("q"))

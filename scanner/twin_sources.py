@@ -21,7 +21,6 @@ from .report import SourceReport
 from .rules import rule_named
 from .summary.hashes import content_hashes
 from .supervisor import WorkerDied
-from .twin_sizes import with_sizes
 from .worker import SourceRef, open_source
 
 RULE = "record-missing-twin"
@@ -114,6 +113,8 @@ def with_twins(report: SourceReport, earlier: Sequence[SourceReport], ask: Calla
         if _comparable(report) and _comparable(other) and are_twins(report.source.path, other.source.path):
             if RULE in report.rules and RULE in other.rules:
                 report = _compared(report, other, ask)
+            from .twin_sizes import with_sizes
+
             report = with_sizes(report, other, ask)
     return report
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -162,6 +163,16 @@ def environment(tmp_path: Path) -> Environment:
 
 def rules_of(report: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(finding["rule"], finding["location"]["index"]) for finding in report["findings"]]
+
+
+def test_plugins_in_an_archive_are_found(environment: Environment) -> None:
+    points = "layouts: bells = bells_plugin:Bells", "rules: bell-cracked = bells_plugin:BellCracked"
+    environment.install("bells_plugin", dedent(LAYOUT) + dedent(RULE), *points)
+    archive = shutil.make_archive(str(environment.packages), "zip", environment.packages)
+    shutil.rmtree(environment.packages)
+    environment.packages = Path(archive)
+    code, report = environment.check("bells_lmdb")
+    assert (code, report["source"]["layout"], rules_of(report)) == (0, "bells", [("bell-cracked", 7)])
 
 
 def test_a_layout_and_a_rule_work_in_all_processes(environment: Environment) -> None:

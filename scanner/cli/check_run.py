@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -81,6 +80,8 @@ def reviewed(
     today = datetime.now().date()
     if target_file is not None:
         written = Baseline(target_file.file, needed=False)
+        import getpass  # readline with it
+
         author, expires = getpass.getuser(), today + timedelta(days=BASELINE_DAYS)
         text = written.updated(report, given["reason"], author, expires)
         target_file.write(lambda stream: stream.write(text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -121,7 +120,7 @@ class OutputFile:
         if mode is not None and not os.access(self.target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         folder = os.path.dirname(self.target)
-        part = os.path.join(folder, f".datascan-{os.getpid()}-{secrets.token_hex(4)}.part")
+        part = os.path.join(folder, f".datascan-{os.getpid()}-{os.urandom(4).hex()}.part")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self.aside = part
         if mode is not None:

@@ -6,17 +6,19 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...backends.errors import UsageError
 from ..config_file import ConfigFile
 from ..expectations import Expectations, make_expectations
-from ..toml_lines import Keys
 from .check import check
 from .probe_params import OPTIONS as PROBE_OPTIONS
 from .probe_params import field_of
+
+if TYPE_CHECKING:
+    from ..toml_lines import Keys
 
 OF_A_RUN = ("write_baseline", "reason", "resume", "shard", "partial", "debug", "help")
 """Options that belong to one run, and have no place in a file."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
-from socket import gethostname
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -90,9 +90,9 @@ def scan_here(unit: Unit, limits: Limits, version: str) -> list[Partial]:
     """
     if version != __version__:
         raise StoreError(
-            f"{gethostname()} has datascan {__version__} and this is {version}: install the same on all machines"
+            f"{os.uname().nodename} has datascan {__version__} and this is {version}: install the same on all machines"
         )
     try:
         return scan_contained(unit, limits)
     except StoreError as exc:
-        raise StoreError(f"{exc} (as {gethostname()} sees it)") from exc
+        raise StoreError(f"{exc} (as {os.uname().nodename} sees it)") from exc

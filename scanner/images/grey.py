@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+if TYPE_CHECKING:  # the pictures of raw arrays are made without it
+    from PIL import Image
 
 SIDE = 32
 """Pixels along each side of the small picture, whatever the shape of the image."""

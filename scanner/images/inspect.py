@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from ...backends.lazy import Places
 from ..options import Options
 from ..sample import ImageFacts, Seen
-from .jpeg import inspect_jpeg
-from .plain import inspect_bmp, inspect_gif, inspect_tiff
-from .png import inspect_png
 from .remarks import image_fault
 from .sniff import describe_stranger, sniff_format
-from .webp import inspect_webp
 
-INSPECTORS: dict[str, Callable[[memoryview, Options], ImageFacts]] = {
-    "PNG": inspect_png,
-    "WEBP": inspect_webp,
-    "GIF": inspect_gif,
-    "BMP": inspect_bmp,
-    "TIFF": inspect_tiff,
-}
+INSPECTORS: Mapping[str, Callable[..., ImageFacts]] = Places(
+    __name__.rpartition(".")[0],
+    {
+        "JPEG": ("jpeg", "inspect_jpeg"),
+        "PNG": ("png", "inspect_png"),
+        "WEBP": ("webp", "inspect_webp"),
+        "GIF": ("plain", "inspect_gif"),
+        "BMP": ("plain", "inspect_bmp"),
+        "TIFF": ("plain", "inspect_tiff"),
+    },
+)
+"""What looks at an image of a format, and loads its decoder with it: most sets have one format, or no images."""
 
 
 def inspect_image(data: memoryview, options: Options, seen: Seen | None = None) -> ImageFacts:
@@ -33,9 +35,8 @@ def inspect_image(data: memoryview, options: Options, seen: Seen | None = None) 
         message = f"not an image of a known format: {describe_stranger(data)}"
         return ImageFacts(None, faults=(image_fault("image-undecodable", message),))
     try:
-        if name == "JPEG":
-            return inspect_jpeg(data, options, seen or Seen())
-        return INSPECTORS[name](data, options)
+        more = (seen or Seen(),) if name == "JPEG" else ()
+        return INSPECTORS[name](data, options, *more)
     except MemoryError:
         message = "decoding it takes more memory than is allowed"
         return ImageFacts(name, faults=(image_fault("image-too-large", message),))

@@ -7,11 +7,10 @@ layouts) load no image decoder and no storage library.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from importlib import import_module
 
 from ...backends.errors import UsageError
+from ...backends.lazy import Places
 from ...backends.plugins import Registry, import_named
 from .base import Layout, RecordLayout, RowLayout
 
@@ -92,19 +91,6 @@ ROW_LAYOUTS = (
 """Those of HDF5, the most specific first: the first that recognises its datasets is taken."""
 
 
-class _Table(Mapping[str, type[Layout]]):
-    def __getitem__(self, name: str) -> type[Layout]:
-        module, attribute = _PLACES[name]
-        layout: type[Layout] = getattr(import_module(f".{module}", __name__), attribute)
-        return layout
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_PLACES)
-
-    def __len__(self) -> int:
-        return len(_PLACES)
-
-
 def _checked(name: str, loaded: object) -> type[Layout]:
     """Whether a plug-in's object is a layout."""
     if not isinstance(loaded, type) or not issubclass(loaded, (RecordLayout, RowLayout)):
@@ -118,7 +104,7 @@ def _checked(name: str, loaded: object) -> type[Layout]:
     return loaded
 
 
-LAYOUTS: Registry[type[Layout]] = Registry("layouts", _Table(), _checked)
+LAYOUTS: Registry[type[Layout]] = Registry("layouts", Places(__name__, _PLACES), _checked)
 """Name to class, in the order of the lists above; behind them those of plug-ins."""
 
 _PLACE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")

@@ -111,6 +111,8 @@ def choose_among(look: Look, options: Options) -> Choice:
     votes = _Votes()
     for name in record_layouts():
         votes.ask(name, look)
+        if name not in LAYOUTS.foreign and len(look.sample) and votes.agreed[name].all():
+            break  # none of the others can have more votes, and the first of equals is taken
     best, count = votes.best()
     if len(look.sample) and count >= needed(len(look.sample)):
         layout = LAYOUTS[best]

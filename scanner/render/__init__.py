@@ -6,20 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TextIO, cast
 
 from ...backends.errors import DatascanError
+from ...backends.lazy import Places
 from ...backends.plugins import Registry, said
 from ..finding import Finding
 from ..report import Report, SourceReport
-from .csv_ import render_csv
-from .github import render_github
-from .html import render_html
-from .json_ import render_json
-from .jsonl import JsonLines, render_jsonl
-from .junit import render_junit
-from .keys import render_keys
-from .metrics import render_metrics
-from .sarif import render_sarif
 from .style import DEFAULT, Style
-from .terminal import render_text
 
 __all__ = ["BESIDE_TEXT", "ILLUSTRATED", "LIVE", "RENDERERS", "Live", "RenderFailed", "Renderer", "Style"]
 
@@ -65,23 +56,26 @@ class Live(Protocol):
 
 RENDERERS: Registry[Renderer] = Registry(
     "renderers",
-    {
-        "text": render_text,
-        "json": render_json,
-        "jsonl": render_jsonl,
-        "html": render_html,
-        "sarif": render_sarif,
-        "junit": render_junit,
-        "github": render_github,
-        "metrics": render_metrics,
-        "csv": render_csv,
-        "keys": render_keys,
-    },
+    Places(
+        __name__,
+        {
+            "text": ("terminal", "render_text"),
+            "json": ("json_", "render_json"),
+            "jsonl": ("jsonl", "render_jsonl"),
+            "html": ("html", "render_html"),
+            "sarif": ("sarif", "render_sarif"),
+            "junit": ("junit", "render_junit"),
+            "github": ("github", "render_github"),
+            "metrics": ("metrics", "render_metrics"),
+            "csv": ("csv_", "render_csv"),
+            "keys": ("keys", "render_keys"),
+        },
+    ),
     _checked,
 )
 """Format name, as ``--output`` takes it, to its renderer; behind our own those of plug-ins."""
 
-LIVE: Mapping[str, Callable[[TextIO], Live]] = {"jsonl": JsonLines}
+LIVE: Mapping[str, Callable[[TextIO], Live]] = Places(__name__, {"jsonl": ("jsonl", "JsonLines")})
 """Formats that are written while the run is under way, with what writes them."""
 
 BESIDE_TEXT = ("github",)

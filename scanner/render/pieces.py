@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,7 +12,7 @@ class Lists:
     """Lists that are made while they are written. Each has a mark that stands for it in the tree around it."""
 
     def __init__(self) -> None:
-        self._token = secrets.token_hex(16)
+        self._token = os.urandom(16).hex()
         self._lists: dict[str, Iterable[Any]] = {}
 
     def mark(self, entries: Iterable[Any]) -> str:

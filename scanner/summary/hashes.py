@@ -9,6 +9,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ...backends.columns import BytesColumn, windows
+from ...backends.distinct import distinct
 
 Hashes = NDArray[np.uint64]
 
@@ -112,7 +113,7 @@ def _short_hashes(contents: BytesColumn) -> Hashes:
     if bool((contents.lengths == first).all()):
         return _multilinear(contents.stacked())
     hashes = np.empty((len(contents), 2), np.uint64)
-    for length in np.unique(contents.lengths).tolist():
+    for length in distinct(contents.lengths).tolist():
         rows = contents.lengths == length
         hashes[rows] = _multilinear(contents.take(rows).stacked())
     return hashes

@@ -74,11 +74,5 @@ def rotated(looks: Looks, band: int) -> Looks:
 
 def distances(some: Looks, others: Looks) -> NDArray[np.int64]:
     """How many bits differ, pair by pair."""
-    differing = np.bitwise_xor(some, others)
-    counts: NDArray[np.int64] = _BITS_SET[differing.view(np.uint16).reshape(len(differing), -1)].sum(
-        axis=1, dtype=np.int64
-    )
+    counts: NDArray[np.int64] = np.bitwise_count(np.bitwise_xor(some, others)).sum(axis=1, dtype=np.int64)
     return counts
-
-
-_BITS_SET = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)

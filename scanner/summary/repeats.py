@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...backends.distinct import distinct
 from ..spill import Log, Sorter, Workspace
 from .hashes import Hashes
 
@@ -111,7 +112,7 @@ class Repeats:
             halves = np.concatenate([last, rows[:, 0]])
             again = halves[1:][halves[1:] == halves[:-1]]
             if len(again):
-                found.append(np.unique(again))
+                found.append(distinct(again))
                 most -= len(found[-1])
                 if most < 0:
                     return None
