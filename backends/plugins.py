@@ -27,6 +27,10 @@ DISABLED = "DATASCAN_NO_PLUGINS"
 """An environment variable: where it is set to anything, no plug-in is looked for."""
 
 
+_named: list[str] = []
+"""Modules that `import_named` was asked for in this process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """One entry point: its group's last word, its name, the object that it names and the package that it is from."""
@@ -96,7 +100,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 def _entry_points(kind: str) -> list[tuple[Plugin, Callable[[], Any]]]:
     """The entry points of a group, in an order that does not depend on how they were installed."""
-    if os.environ.get(DISABLED) or not _any_installed():
+    if not _any_installed():
         return []
     from importlib.metadata import entry_points
 
@@ -107,12 +111,19 @@ def _entry_points(kind: str) -> list[tuple[Plugin, Callable[[], Any]]]:
     return sorted(found, key=lambda pair: (pair[0].name, pair[0].package, pair[0].target))
 
 
+def may_be_at_work() -> bool:
+    """Whether code of other packages may run in this process: that of plug-ins, or what the user named."""
+    return bool(_named) or _any_installed()
+
+
 def _any_installed() -> bool:
     """Whether a package may have an entry point of ours, seen without `importlib.metadata`.
 
     To load that, and to let it take the lists of all packages apart for each group, takes a tenth of a small scan; that
     a plug-in is installed is the exception. What only it can look into is left to it: archives, other people's finders.
     """
+    if os.environ.get(DISABLED):
+        return False
     if any(hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder):
         return True
     return any(_has_plugins(os.path.abspath(folder)) for folder in sys.path)
@@ -148,6 +159,7 @@ def import_named(module: str, attribute: str) -> Any:
     UsageError
         There is no such module or object, or importing it fails.
     """
+    _named.append(module)
     folder = os.getcwd()
     if folder not in sys.path:
         sys.path.append(folder)

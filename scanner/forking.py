@@ -15,6 +15,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import IO, Never
 
+from ..backends import plugins
+
 _NEEDED = (".plan", ".worker")
 """Modules with all that a worker loads whatever it scans."""
 
@@ -41,7 +43,7 @@ def forbid() -> None:
 
 def is_possible() -> bool:
     """Whether a worker can be made by copying this process as it is now."""
-    if not _allowed:
+    if not _allowed or plugins.may_be_at_work():  # they may hold open, or have started, what they like
         return False
     try:
         return len(os.listdir("/proc/self/task")) == 1  # counts the threads of C libraries too

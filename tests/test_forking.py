@@ -42,6 +42,16 @@ print(json.dumps([*found, forking.is_possible()]))
     assert program(script) == [True, False, False]
 
 
+@pytest.mark.parametrize("layout", ["raw", "tests.killers:Killer"])
+def test_a_program_with_other_peoples_code_is_not_copied(layout: str) -> None:
+    script = """
+from datascan.scanner.layouts import layout_named
+layout_named(sys.argv[1])
+print(json.dumps(forking.is_possible()))
+"""
+    assert program(script, layout) is (layout == "raw")
+
+
 def test_nobody_else_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     from datascan.scanner import forking
     from datascan.scanner.crew import Crew
