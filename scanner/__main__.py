@@ -27,7 +27,6 @@ USAGE, NOT_LOOKED, BUG, INTERRUPTED = 2, 3, 4, 130
 
 def run() -> Never:
     """The program: the command line in a process that is all its own."""
-    gc.set_threshold(20_000)  # what is imported stays: to look for garbage in it every 700 objects takes 5 % of it
     forking.allow()
     code = main()
     gc.freeze()  # the system takes everything back at once: nobody needs to look for garbage before
