@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import Never
 
 from . import forking
@@ -29,8 +30,18 @@ def run() -> Never:
     """The program: the command line in a process that is all its own."""
     forking.allow()
     code = main()
+    if code == INTERRUPTED:
+        _end_at_once(code)
     gc.freeze()  # the system takes everything back at once: nobody needs to look for garbage before
     sys.exit(code)
+
+
+def _end_at_once(code: int) -> Never:
+    """End with this code. Python itself would end by SIGINT if the interruption has passed through an ``exec``."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or its reader is gone
+            stream.flush()
+    os._exit(code)
 
 
 def main(argv: list[str] | None = None) -> int:

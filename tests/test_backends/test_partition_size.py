@@ -21,9 +21,10 @@ VALUES = [np.random.default_rng(number).bytes(1000) for number in range(1000)]
 
 
 def sizes_of(total: int, most: int) -> list[int]:
-    sizes: list[int] = []
-    while (left := total - sum(sizes)) > 0:
+    sizes, left = [], total
+    while left > 0:
         sizes.append(partition_size(left, total, most))
+        left -= sizes[-1]
     return sizes
 
 
