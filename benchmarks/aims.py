@@ -160,9 +160,3 @@ def _growth(results: Results) -> Iterator[Aim]:
         if name in results and small in results:
             ours, tenth = (results[one].table[ALONE] for one in (name, small))
             yield Aim(name, what, 1.1, ours.median("cpu") / tenth.median("cpu"), most=True)
-    if "digits" in results and "digits-tenth" in results:
-        ours, tenth = (results[one].table[OURS_2] for one in ("digits", "digits-tenth"))
-        each = (ours.memory - tenth.memory) / (ours.records - tenth.records)
-        yield Aim(
-            "digits", "bytes of memory for each further record, 2 workers, at most", RECORD_MEMORY, each, most=True
-        )
