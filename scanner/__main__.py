@@ -28,6 +28,9 @@ USAGE, NOT_LOOKED, BUG, INTERRUPTED = 2, 3, 4, 130
 
 def run() -> Never:
     """The program: the command line in a process that is all its own."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us: what there is to say goes nowhere
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as we run
     forking.allow()
     code = main()
     if code == INTERRUPTED:

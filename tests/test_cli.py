@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -192,3 +193,14 @@ def test_a_full_disk_is_said_and_never_0(tmp_path: Path) -> None:
     assert ended.returncode == 3
     assert os.strerror(errno.ENOSPC).encode() in ended.stderr
     assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_verdict_needs_no_standard_streams(tmp_path: Path, closed: str, broken: bool) -> None:
+    source, report = write_lmdb(tmp_path / "set", broken), tmp_path / "report.json"
+    command = f'"{sys.executable}" -m datascan.scanner check "{source}" -o text -o "json={report}" {closed}'
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert ended.returncode == broken, ended.stderr
+    assert b"bug" not in ended.stdout + ended.stderr
+    assert len(json.loads(report.read_text())["reports"][0]["findings"]) == broken
