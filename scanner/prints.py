@@ -12,7 +12,7 @@ from ..backends.base import Column, RecordBatch, RowBatch
 from ..backends.columns import BytesColumn
 from .options import Trace
 from .sample import SampleBatch
-from .summary.hashes import Hashes, content_hashes
+from .summary.hashes import Hashes, content_hashes, hasher_of
 
 UNLABELLED = math.inf
 """Stands for the label of a record that has none."""
@@ -116,8 +116,9 @@ def labels_of(samples: SampleBatch) -> NDArray[np.float64]:
 def classes_of(samples: SampleBatch) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
     """What a split goes by: a hash of each record's contents, and its label. Records without contents differ."""
     contents = samples.batch.positions.astype(np.uint64) * _MIX + np.uint64(1)
-    if samples.contents is not None and samples.content_rows is not None and len(samples.contents):
-        contents[samples.content_rows] = content_hashes(samples.contents)[:, 0]
+    hasher = hasher_of(samples)
+    if hasher is not None and samples.content_rows is not None:
+        contents[samples.content_rows] = hasher.all()[:, 0]
     return contents, labels_of(samples)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from types import TracebackType
@@ -80,6 +79,13 @@ class Engine:
         self.close()
 
 
+def _host() -> str:
+    """This machine's name."""
+    from socket import gethostname  # for what goes wrong alone
+
+    return gethostname()
+
+
 def scan_here(unit: Unit, limits: Limits, version: str) -> list[Partial]:
     """Scan some tasks on the machine that the engine has chosen.
 
@@ -90,9 +96,9 @@ def scan_here(unit: Unit, limits: Limits, version: str) -> list[Partial]:
     """
     if version != __version__:
         raise StoreError(
-            f"{os.uname().nodename} has datascan {__version__} and this is {version}: install the same on all machines"
+            f"{_host()} has datascan {__version__} and this is {version}: install the same on all machines"
         )
     try:
         return scan_contained(unit, limits)
     except StoreError as exc:
-        raise StoreError(f"{exc} (as {os.uname().nodename} sees it)") from exc
+        raise StoreError(f"{exc} (as {_host()} sees it)") from exc

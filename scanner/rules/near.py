@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..finding import Finding, Further, Location, Severity
 from ..options import Options
@@ -48,13 +48,8 @@ class RecordNearDuplicate(Rule):
 
     def finish(self, summary: Summary) -> Iterator[Finding | Further]:
         """See `Rule.finish`."""
-        pairs = summary.near_copies()
         named = "row {} of all rows read" if self.context.store == "hdf5" else "record {}"
-        for one in pairs.pairs:
-            message = f"looks like {named.format(one.first)}: {one.distance} of 128 bits differ"
-            data = {"first": one.first, "distance": one.distance}
-            yield self.finding(message, Location(index=one.position), data=data)
-        yield self.further(pairs.count - len(pairs.pairs))
+        return _told(self, summary.near_copies(), named.format)
 
     def overlooked(self, summary: Summary) -> str | None:
         """See `Rule.overlooked`."""
@@ -96,16 +91,20 @@ class SetNearLeak(SetRule):
 
     def compare(self, pair: Pair) -> Iterator[Finding | Further]:
         """See `SetRule.compare`."""
-        pairs = pair.near()
-        for one in pairs.pairs:
-            message = f"looks like record {one.first} of {pair.name}: {one.distance} of 128 bits differ"
-            data = {"first": one.first, "distance": one.distance}
-            yield self.finding(message, Location(index=one.position), data=data)
-        yield self.further(pairs.count - len(pairs.pairs))
+        return _told(self, pair.near(), lambda first: f"record {first} of {pair.name}")
 
     def unseen(self, pair: Pair) -> str | None:
         """See `SetRule.unseen`."""
         return _unseen(pair.near(), pair.first.near, pair.second.near)
+
+
+def _told(rule: Rule, pairs: NearPairs, named: Callable[[int], str]) -> Iterator[Finding | Further]:
+    """A finding for each pair, which names the record that it looks like; those beyond the limit are counted."""
+    for one in pairs.pairs:
+        message = f"looks like {named(one.first)}: {one.distance} of 128 bits differ"
+        data = {"first": one.first, "distance": one.distance}
+        yield rule.finding(message, Location(index=one.position), data=data)
+    yield rule.further(pairs.count - len(pairs.pairs))
 
 
 def _unseen(pairs: NearPairs, *sides: NearSummary) -> str | None:

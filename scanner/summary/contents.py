@@ -13,7 +13,7 @@ from ..options import Options
 from ..sample import SampleBatch
 from ..spill import Sorter, Workspace
 from .distinct import DistinctSketch
-from .hashes import content_hashes
+from .hashes import content_hashes, hasher_of
 from .repeats import Chunk, Repeats
 
 SECOND = 1 << 63
@@ -39,10 +39,10 @@ class ContentSummary:
 
     def add(self, samples: SampleBatch) -> None:
         """See `SummaryPart.add`."""
-        contents, rows = samples.contents, samples.content_rows
-        if contents is None or rows is None or len(contents) == 0:
+        contents, rows, hasher = samples.contents, samples.content_rows, hasher_of(samples)
+        if contents is None or rows is None or hasher is None or len(contents) == 0:
             return
-        hashes = content_hashes(contents) if samples.hasher is None else samples.hasher.all()
+        hashes = hasher.all()
         filled = contents.lengths > 0
         if not filled.all():
             hashes, rows = hashes[filled], rows[filled]

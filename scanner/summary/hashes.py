@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...backends.columns import BytesColumn, windows
 from ...backends.distinct import distinct
+from ..sample import Hasher, SampleBatch
 
 Hashes = NDArray[np.uint64]
 
@@ -92,6 +93,13 @@ class ContentHasher:
             part = slice(self._done, stop)
             self._hashes[part] = content_hashes(self._contents.take(part))
             self._done = stop
+
+
+def hasher_of(samples: SampleBatch) -> Hasher | None:
+    """What makes the hashes of a batch's contents, one for all who need them; ``None`` where it has no contents."""
+    if samples.hasher is None and samples.contents is not None and samples.content_rows is not None:
+        samples.hasher = ContentHasher(samples.contents, samples.content_rows)
+    return samples.hasher
 
 
 def _long_hashes(contents: BytesColumn) -> Hashes:

@@ -12,7 +12,6 @@ from .contents import ContentSummary
 from .copies import Copies, find_copies
 from .fields import FieldSummary
 from .folders import FolderSummary
-from .hashes import ContentHasher
 from .keys import KeySummary
 from .kinds import KindSummary
 from .labels import LabelSummary
@@ -99,8 +98,6 @@ class Summary:
         """Take in a batch."""
         self.records += len(samples)
         self.samples += len(samples.sample_rows)
-        if samples.contents is not None and samples.content_rows is not None:
-            samples.hasher = ContentHasher(samples.contents, samples.content_rows)
         for part in self.parts:
             part.add(samples)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..options import Options
 from ..sample import ArrayBlock, ChannelSums, Hasher, ImageSample, SampleBatch
+from .hashes import hasher_of
 from .moments import Floats, Moments
 from .places import is_beyond
 from .sums import block_moments
@@ -96,7 +97,7 @@ class ValueSummary:
     def add(self, samples: SampleBatch) -> None:
         """See `SummaryPart.add`."""
         for block in samples.arrays:
-            self._add_block(block, samples.hasher)
+            self._add_block(block, hasher_of(samples))
         self._add_images(samples.images)
 
     def _add_block(self, block: ArrayBlock, hasher: Hasher | None) -> None:
